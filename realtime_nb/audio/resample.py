@@ -1,0 +1,122 @@
+"""Sample rate conversion that holds no audio back: a streaming polyphase FIR in numpy.
+
+Every `process` call returns all the audio that its input stands for at once, late only by the filter's
+group delay (1 to 2 ms). How the stream is cut into chunks does not change one sample of the result.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import ceil, gcd
+
+import numpy as np
+import numpy.typing as npt
+
+from realtime_nb.audio.format import MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from realtime_nb.errors import AudioError
+
+Pcm16 = npt.NDArray[np.int16]
+
+ZERO_CROSSINGS = 16
+KAISER_BETA = 9.0
+ROLLOFF = 0.93
+"""Cut-off as a share of the lower rate's Nyquist frequency."""
+
+_BLOCK_OUTPUTS = 8_192
+
+
+@lru_cache(maxsize=16)
+def _filter_bank(up: int, down: int) -> tuple[npt.NDArray[np.float64], int]:
+    """Return taps of shape `(up, 2 * half)`, one row a phase, and `half`, the delay in input samples."""
+    cutoff = min(1.0, up / down) * ROLLOFF
+    half = ceil(ZERO_CROSSINGS / cutoff)
+    offset = np.arange(2 * half)[None, :] + 1 - half - np.arange(up)[:, None] / up
+    window = np.i0(KAISER_BETA * np.sqrt(np.clip(1 - (offset / half) ** 2, 0, None))) / np.i0(KAISER_BETA)
+    taps = np.sinc(cutoff * offset) * window
+    taps /= taps.sum(axis=1, keepdims=True)
+    taps.setflags(write=False)
+    return taps, half
+
+
+def check_sample_rate(sample_rate_hz: int) -> None:
+    """Raise `AudioError` unless the rate is one that audio really has (4 to 384 kHz)."""
+    if not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
+        raise AudioError(
+            f"A sample rate of {sample_rate_hz} Hz is not one that speech audio has.",
+            what_now=f"Use a rate from {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} Hz.",
+        )
+
+
+class Resampler:
+    """One stream from one rate to another.
+
+    Attributes:
+        from_hz: rate of what `process` takes.
+        to_hz: rate of what it returns.
+        group_delay_ms: how late the output is, 0 when the rates are equal.
+
+    Raises:
+        AudioError: a rate is out of range.
+    """
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        check_sample_rate(from_hz)
+        check_sample_rate(to_hz)
+        self.from_hz = from_hz
+        self.to_hz = to_hz
+        common = gcd(from_hz, to_hz)
+        self._up, self._down = to_hz // common, from_hz // common
+        self._taps, self._half = _filter_bank(self._up, self._down)
+        self.group_delay_ms = 0.0 if from_hz == to_hz else self._half * 1000 / from_hz
+        self._restart()
+
+    def _restart(self, position: int = 0) -> None:
+        """Forget the stream; the next output stands at `position`, in 1/up of an input sample after the first."""
+        self._history = np.zeros(2 * self._half - 1)
+        self._position = position
+
+    def process(self, pcm16: Pcm16) -> Pcm16:
+        """Return the converted audio: for n samples in all so far, `ceil(n * to_hz / from_hz)` in all."""
+        if self.from_hz == self.to_hz:
+            return np.array(pcm16, dtype=np.int16)
+        return self._convolve(np.asarray(pcm16, dtype=np.float64))
+
+    def flush(self) -> Pcm16:
+        """Return the tail that the group delay still hides, and start afresh."""
+        if self.from_hz == self.to_hz:
+            return np.zeros(0, dtype=np.int16)
+        tail = self._convolve(np.zeros(self._half))
+        self._restart()
+        return tail
+
+    def _convolve(self, samples: npt.NDArray[np.float64]) -> Pcm16:
+        signal = np.concatenate((self._history, samples))
+        end = len(samples) * self._up
+        n_outputs = max(0, -(-(end - self._position) // self._down))
+        output = np.empty(n_outputs, dtype=np.int16)
+        width = 2 * self._half
+        if n_outputs:
+            windows = np.lib.stride_tricks.sliding_window_view(signal, width)
+        for first in range(0, n_outputs, _BLOCK_OUTPUTS):
+            last = min(first + _BLOCK_OUTPUTS, n_outputs)
+            position = self._position + np.arange(first, last) * self._down
+            block = np.einsum("ij,ij->i", windows[position // self._up], self._taps[position % self._up])
+            output[first:last] = np.clip(np.rint(block), -32_768, 32_767)
+        self._position += n_outputs * self._down - end
+        self._history = signal[len(signal) - (width - 1) :]
+        return output
+
+
+def resample(pcm16: Pcm16, from_hz: int, to_hz: int) -> Pcm16:
+    """Return a whole recording at another rate: delay-compensated, exactly `round(n * to_hz / from_hz)` samples.
+
+    Raises:
+        AudioError: a rate is out of range.
+    """
+    if from_hz == to_hz:
+        return np.array(pcm16, dtype=np.int16)
+    resampler = Resampler(from_hz, to_hz)
+    length = (2 * len(pcm16) * to_hz + from_hz) // (2 * from_hz)
+    resampler._restart(resampler._half * resampler._up)
+    parts = [resampler.process(pcm16), resampler.process(np.zeros(resampler._half + 2, dtype=np.int16))]
+    return np.concatenate(parts)[:length]
