@@ -32,7 +32,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, ta
 # --- browser → kernel -------------------------------------------------------------------------------------------
 
 
-class Hello(Message, tag="hello"):
+class Hello(Message, tag="hello", kw_only=True):
     """First message on a link. The token came by comm; it is never in a URL or a synced trait."""
 
     token: str
@@ -40,21 +40,21 @@ class Hello(Message, tag="hello"):
     version: int = LINK_VERSION
 
 
-class Pong(Message, tag="pong"):
+class Pong(Message, tag="pong", kw_only=True):
     """Answer to `Ping`, at once."""
 
     ping_id: int
     time_client_ms: float
 
 
-class ClientPing(Message, tag="client_ping"):
+class ClientPing(Message, tag="client_ping", kw_only=True):
     """A heartbeat of the browser; the kernel answers `ClientPong`. Three missed ones stop the microphone."""
 
     ping_id: int
     time_client_ms: float
 
 
-class MicrophoneState(Message, tag="microphone_state"):
+class MicrophoneState(Message, tag="microphone_state", kw_only=True):
     """What happened to the microphone. `error_name` is the DOMException's name or "insecure"."""
 
     state: Literal["live", "stopped", "failed"]
@@ -66,7 +66,7 @@ class MicrophoneState(Message, tag="microphone_state"):
     settings: dict[str, Any] = {}
 
 
-class PlaybackRendered(Message, tag="playback_rendered"):
+class PlaybackRendered(Message, tag="playback_rendered", kw_only=True):
     """Samples of a stream (24 kHz timeline) that the audio device really took, cumulative. At least every 60 ms while playing."""
 
     stream_id: int
@@ -77,7 +77,7 @@ class PlaybackRendered(Message, tag="playback_rendered"):
     output_latency_ms: float = 0.0
 
 
-class PlaybackFlushed(Message, tag="playback_flushed"):
+class PlaybackFlushed(Message, tag="playback_flushed", kw_only=True):
     """Answer to `PlaybackFlush`, or unasked (`flush_id` 0) when the user pressed stop or talk."""
 
     flush_id: int
@@ -86,7 +86,7 @@ class PlaybackFlushed(Message, tag="playback_flushed"):
     time_client_ms: float
 
 
-class Command(Message, tag="command"):
+class Command(Message, tag="command", kw_only=True):
     """The user did something. The kernel answers one `CommandResult` with the same id.
 
     Names and arguments for the Studio: `connect {}`, `disconnect {}`, `talk_start {}`, `talk_end {}` (push-to-talk),
@@ -104,7 +104,7 @@ class Command(Message, tag="command"):
 # --- kernel → browser -------------------------------------------------------------------------------------------
 
 
-class Ready(Message, tag="ready"):
+class Ready(Message, tag="ready", kw_only=True):
     """The link is up. `active` is False when another view already carries the audio."""
 
     client_id: str
@@ -112,33 +112,33 @@ class Ready(Message, tag="ready"):
     version: int = LINK_VERSION
 
 
-class Refused(Message, tag="refused"):
+class Refused(Message, tag="refused", kw_only=True):
     """The link will not come up; `what_now` tells the user why and what to do."""
 
     reason: str
     what_now: str
 
 
-class Active(Message, tag="active"):
+class Active(Message, tag="active", kw_only=True):
     """This view became (or stopped being) the one that carries audio."""
 
     active: bool
 
 
-class Ping(Message, tag="ping"):
+class Ping(Message, tag="ping", kw_only=True):
     """Measure: the browser answers `Pong` at once."""
 
     ping_id: int
 
 
-class ClientPong(Message, tag="client_pong"):
+class ClientPong(Message, tag="client_pong", kw_only=True):
     """Answer to `ClientPing`."""
 
     ping_id: int
     time_client_ms: float
 
 
-class LinkMeasured(Message, tag="link_measured"):
+class LinkMeasured(Message, tag="link_measured", kw_only=True):
     """The link in use, its round trip, and the map of clocks: session_ms = performance.now() + offset_ms."""
 
     transport: Literal["direct", "proxy", "comm"]
@@ -149,7 +149,7 @@ class LinkMeasured(Message, tag="link_measured"):
     offset_error_ms: float
 
 
-class PlaybackBegin(Message, tag="playback_begin"):
+class PlaybackBegin(Message, tag="playback_begin", kw_only=True):
     """Audio of `stream_id` will follow. lane "assistant" is the answer, "user" is a clip being spoken as the user."""
 
     stream_id: int
@@ -158,27 +158,27 @@ class PlaybackBegin(Message, tag="playback_begin"):
     content_index: int
 
 
-class PlaybackEnd(Message, tag="playback_end"):
+class PlaybackEnd(Message, tag="playback_end", kw_only=True):
     """No more audio will follow for `stream_id`; answer `PlaybackRendered(drained=True)` when all of it was rendered."""
 
     stream_id: int
 
 
-class PlaybackFlush(Message, tag="playback_flush"):
+class PlaybackFlush(Message, tag="playback_flush", kw_only=True):
     """Stop now and drop what is queued in `lane`; answer `PlaybackFlushed`."""
 
     flush_id: int
     lane: Literal["assistant", "user"]
 
 
-class MicrophoneControl(Message, tag="microphone_control"):
+class MicrophoneControl(Message, tag="microphone_control", kw_only=True):
     """Open or close the microphone on the kernel's wish. `muted` drops frames without closing the device."""
 
     open: bool
     muted: bool = False
 
 
-class Notice(Message, tag="notice"):
+class Notice(Message, tag="notice", kw_only=True):
     """Something the user should know: what happened and what to do."""
 
     level: Literal["info", "warning", "error"]
@@ -186,7 +186,7 @@ class Notice(Message, tag="notice"):
     what_now: str = ""
 
 
-class SessionState(Message, tag="session_state"):
+class SessionState(Message, tag="session_state", kw_only=True):
     """The session as the UI shows it."""
 
     state: Literal["idle", "connecting", "connected", "closed", "failed"]
@@ -214,7 +214,7 @@ class TranscriptEntry(msgspec.Struct, frozen=True, kw_only=True):
     status: str = ""
 
 
-class TranscriptUpdate(Message, tag="transcript_update"):
+class TranscriptUpdate(Message, tag="transcript_update", kw_only=True):
     entries: list[TranscriptEntry]
 
 
@@ -232,7 +232,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     item_id: str = ""
 
 
-class Events(Message, tag="events"):
+class Events(Message, tag="events", kw_only=True):
     """New wire events, in order. `dropped` counts rows that the bounded log no longer holds."""
 
     rows: list[EventRow]
@@ -249,11 +249,11 @@ class RegionRow(msgspec.Struct, frozen=True, kw_only=True):
     end_ms: float | None = None
 
 
-class Regions(Message, tag="regions"):
+class Regions(Message, tag="regions", kw_only=True):
     regions: list[RegionRow]
 
 
-class CommandResult(Message, tag="command_result"):
+class CommandResult(Message, tag="command_result", kw_only=True):
     id: int
     ok: bool
     result: dict[str, Any] = {}
@@ -270,7 +270,7 @@ class ClipEntry(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
 
 
-class Clips(Message, tag="clips"):
+class Clips(Message, tag="clips", kw_only=True):
     clips: list[ClipEntry]
 
 

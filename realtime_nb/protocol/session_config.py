@@ -1,0 +1,202 @@
+"""The session's settings: typed, with the documented defaults, and merged by present keys.
+
+Fields, defaults and limits follow the GA session object (`session.created` / `session.update`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from realtime_nb.errors import RemoteProtocolError
+
+VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Milliseconds = Annotated[int, Meta(ge=0)]
+
+
+class Strict(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base: unknown keys are errors, as they are on the service."""
+
+
+class AudioPcm(Strict, tag_field="type", tag="audio/pcm", kw_only=True):
+    rate: Literal[24000] = 24000
+
+
+class AudioPcmu(Strict, tag_field="type", tag="audio/pcmu", kw_only=True):
+    """G.711 mu-law at 8 kHz."""
+
+
+class AudioPcma(Strict, tag_field="type", tag="audio/pcma", kw_only=True):
+    """G.711 A-law at 8 kHz."""
+
+
+AudioFormat = AudioPcm | AudioPcmu | AudioPcma
+
+
+def bytes_per_ms(audio_format: AudioFormat) -> int:
+    """Return 48 for 24 kHz PCM16, 8 for G.711."""
+    return 48 if isinstance(audio_format, AudioPcm) else 8
+
+
+class ServerVad(Strict, tag_field="type", tag="server_vad", kw_only=True):
+    """Turns end after a silence. `silence_duration_ms` defaults to the documented 500."""
+
+    threshold: Fraction = 0.5
+    prefix_padding_ms: Milliseconds = 300
+    silence_duration_ms: Milliseconds = 500
+    idle_timeout_ms: Annotated[int, Meta(ge=5000, le=30000)] | None = None
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+class SemanticVad(Strict, tag_field="type", tag="semantic_vad", kw_only=True):
+    """Turns end when the words sound finished."""
+
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+TurnDetection = ServerVad | SemanticVad
+
+
+class Transcription(Strict, kw_only=True):
+    """Recognition of the user's audio, apart from what the model hears."""
+
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+    languages: list[str] | None = None
+    keywords: list[str] | None = None
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
+class NoiseReduction(Strict, kw_only=True):
+    type: Literal["near_field", "far_field"]
+    strength: float | None = None
+
+
+class AudioInput(Strict, kw_only=True):
+    format: AudioFormat = msgspec.field(default_factory=AudioPcm)
+    transcription: Transcription | None = None
+    noise_reduction: NoiseReduction | None = None
+    turn_detection: TurnDetection | None = msgspec.field(default_factory=ServerVad)
+
+
+class CustomVoice(Strict, kw_only=True):
+    id: str
+
+
+class AudioOutput(Strict, kw_only=True):
+    format: AudioFormat = msgspec.field(default_factory=AudioPcm)
+    voice: str | CustomVoice = "alloy"
+    speed: Annotated[float, Meta(ge=0.25, le=1.5)] = 1.0
+
+
+class AudioConfig(Strict, kw_only=True):
+    input: AudioInput = msgspec.field(default_factory=AudioInput)
+    output: AudioOutput = msgspec.field(default_factory=AudioOutput)
+
+
+class SessionConfig(Strict, kw_only=True):
+    """The effective settings of a session, every field filled, as `session.created` shows them."""
+
+    type: Literal["realtime", "transcription"] = "realtime"
+    object: Literal["realtime.session", "realtime.transcription_session"] = "realtime.session"
+    id: str = ""
+    model: str = ""
+    output_modalities: Annotated[list[Literal["audio", "text"]], Meta(min_length=1, max_length=1)] = msgspec.field(
+        default_factory=lambda: ["audio"]
+    )
+    instructions: str = ""
+    tools: list[dict[str, Any]] = []
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool | None = None
+    reasoning: dict[str, Any] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"] = "inf"
+    tracing: Any = None
+    prompt: dict[str, Any] | None = None
+    truncation: str | dict[str, Any] = "auto"
+    expires_at: int = 0
+    include: list[str] | None = None
+    audio: AudioConfig = msgspec.field(default_factory=AudioConfig)
+
+
+_READ_ONLY = ("id", "object", "expires_at", "model")
+_CLEARS_TO_DEFAULT = {"tools": [], "instructions": "", "tool_choice": "auto", "truncation": "auto"}
+_MERGED = {"audio", "input", "output", "turn_detection", "transcription", "format"}
+
+
+def merge(config: SessionConfig, patch: dict[str, Any], *, voice_locked: bool = False) -> SessionConfig:
+    """Return `config` with the keys present in `patch` changed; `config` itself is untouched.
+
+    Absent keys stay; `null`, `""` and `[]` clear. Nested objects merge key by key; an object whose `type` changes
+    starts from that type's defaults.
+
+    Raises:
+        RemoteProtocolError: with the wire's code and param; then nothing changed.
+    """
+    if "type" not in patch:
+        raise RemoteProtocolError(
+            "Missing required parameter: 'session.type'.", code="missing_required_parameter", param="session.type"
+        )
+    if patch["type"] != config.type:
+        raise RemoteProtocolError(
+            f"Passing a session of type {patch['type']!r} is not allowed: this session is of type {config.type!r}.",
+            code="invalid_value",
+            param="session.type",
+        )
+    current = msgspec.to_builtins(config)
+    changed = _merged(current, {key: value for key, value in patch.items() if key not in _READ_ONLY})
+    try:
+        result = msgspec.convert(changed, SessionConfig)
+    except msgspec.ValidationError as problem:
+        raise validation_problem(problem, prefix="session") from problem
+    if voice_locked and result.audio.output.voice != config.audio.output.voice:
+        raise RemoteProtocolError(
+            "Cannot update a conversation's voice if assistant audio is present.",
+            code="cannot_update_voice",
+            param="session.audio.output.voice",
+        )
+    if config.tracing is not None and result.tracing != config.tracing:
+        raise RemoteProtocolError(
+            "Tracing cannot be changed once enabled.", code="invalid_value", param="session.tracing"
+        )
+    return result
+
+
+def _merged(current: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(current)
+    for key, value in patch.items():
+        old = current.get(key)
+        if value is None and key in _CLEARS_TO_DEFAULT:
+            merged[key] = _CLEARS_TO_DEFAULT[key]
+        elif key in _MERGED and isinstance(value, dict) and isinstance(old, dict):
+            same_type = "type" not in value or value["type"] == old.get("type")
+            merged[key] = _merged(old, value) if same_type else value
+        else:
+            merged[key] = value
+    return merged
+
+
+def validation_problem(problem: msgspec.ValidationError, *, prefix: str = "") -> RemoteProtocolError:
+    """Turn msgspec's message into the wire's code and param."""
+    text = str(problem)
+    what, _, path = text.partition(" - at ")
+    where = path.strip("`").removeprefix("$").lstrip(".")
+    named = what.split("`")[1] if what.count("`") >= 2 else ""
+    parts = [part for part in (prefix, where) if part]
+    if "unknown field" in what:
+        param = ".".join([*parts, named])
+        return RemoteProtocolError(f"Unknown parameter: '{param}'.", code="unknown_parameter", param=param)
+    if "missing required field" in what:
+        param = ".".join([*parts, named])
+        return RemoteProtocolError(
+            f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param
+        )
+    param = ".".join(parts)
+    return RemoteProtocolError(f"Invalid value for '{param}': {what}.", code="invalid_value", param=param or None)
