@@ -49,21 +49,12 @@ class Runtime:
     def running(self) -> bool:
         """Whether the thread is alive and usable from this process."""
         thread = self._thread
-        return (
-            thread is not None
-            and thread.is_alive()
-            and not self._stopped
-            and self.pid == os.getpid()
-        )
+        return thread is not None and thread.is_alive() and not self._stopped and self.pid == os.getpid()
 
     @property
     def usable(self) -> bool:
         """Whether this runtime runs or can still be started in this process."""
-        return (
-            not self._stopped
-            and self.pid == os.getpid()
-            and (self._thread is None or self._thread.is_alive())
-        )
+        return not self._stopped and self.pid == os.getpid() and (self._thread is None or self._thread.is_alive())
 
     @property
     def on_runtime_thread(self) -> bool:
@@ -110,9 +101,7 @@ class Runtime:
             return await coroutine
         return await asyncio.wrap_future(self.submit(coroutine))
 
-    def run(
-        self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None = None
-    ) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
         """Run a coroutine on the runtime loop and block until it ends.
 
         Raises:
@@ -132,9 +121,7 @@ class Runtime:
             if future.done() and not future.cancelled():
                 raise
             future.cancel()
-            raise TimeoutError(
-                f"Nothing came back within {timeout_s:g} s; the call was cancelled."
-            ) from None
+            raise TimeoutError(f"Nothing came back within {timeout_s:g} s; the call was cancelled.") from None
         except BaseException:
             future.cancel()
             raise
@@ -151,12 +138,7 @@ class Runtime:
         """Close what was registered, cancel every task, end the thread. Idempotent; not from the runtime thread."""
         with self._lock:
             loop, thread, self._stopped = self._loop, self._thread, True
-        if (
-            loop is None
-            or thread is None
-            or not thread.is_alive()
-            or self.pid != os.getpid()
-        ):
+        if loop is None or thread is None or not thread.is_alive() or self.pid != os.getpid():
             return
         if self.on_runtime_thread:
             raise RealtimeError(
@@ -176,9 +158,7 @@ class Runtime:
         self._loop = loop = asyncio.new_event_loop()
         started = threading.Event()
         loop.call_soon(started.set)
-        self._thread = threading.Thread(
-            target=self._main, args=(loop,), name=THREAD_NAME, daemon=True
-        )
+        self._thread = threading.Thread(target=self._main, args=(loop,), name=THREAD_NAME, daemon=True)
         self._thread.start()
         started.wait()
 

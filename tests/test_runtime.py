@@ -201,9 +201,7 @@ def test_singleton_survives_rerun_reload_and_stop():
     assert second is not first
     assert second.run(where(), 10)
     second.stop()
-    assert THREAD_NAME not in {
-        thread.name for thread in threading.enumerate() if thread.is_alive()
-    }
+    assert THREAD_NAME not in {thread.name for thread in threading.enumerate() if thread.is_alive()}
 
 
 def _in_child(connection) -> None:
