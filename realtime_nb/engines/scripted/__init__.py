@@ -3,7 +3,7 @@
 They serve tests (drive `sleep` with a virtual clock), teaching (see how each delay moves the whole turn) and load
 (they cost next to nothing). Nothing here imports more than numpy.
 
-    engines = create(texts=["where is my order"], chat=[("order", "It is on its way.")])
+    engines = create(texts=["where is my order"], replies=[("order", "It is on its way.")])
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ __all__ = [
 def create(
     *,
     texts: Sequence[str | HeardAs] = DEFAULT_TEXTS,
-    chat: ChatRules | ChatScript | None = None,
+    replies: ChatRules | ChatScript | None = None,
     delays: ScriptedDelays | None = None,
     transcriber_crashes: Iterable[ScriptedCrash] = (),
     chat_crashes: Iterable[ScriptedCrash] = (),
@@ -63,7 +63,7 @@ def create(
 
     Args:
         texts: what the transcriber hears, in order.
-        chat: rules or a function for the chat model; None repeats what was heard.
+        replies: rules or a function for the chat model (see `ScriptedChat`); None repeats what was heard.
         delays: how long each step takes.
         transcriber_crashes: when the transcriber breaks.
         chat_crashes: when the chat model breaks.
@@ -77,6 +77,6 @@ def create(
         label="scripted texts · scripted replies · tones",
         vad=ScriptedVad,
         transcriber=ScriptedTranscriber(texts, delays=delays, crashes=transcriber_crashes, seed=seed, sleep=sleep),
-        chat=ScriptedChat(chat, delays=delays, crashes=chat_crashes, seed=seed, sleep=sleep),
+        chat=ScriptedChat(replies, delays=delays, crashes=chat_crashes, seed=seed, sleep=sleep),
         synthesizer=ScriptedSynthesizer(delays=delays, crashes=synthesizer_crashes, seed=seed, sleep=sleep),
     )
