@@ -119,13 +119,13 @@ def item_text(item: Item) -> str:
 
 
 def without_audio(item: Item) -> Item:
-    """Return the item as events show it: audio left out, everything else equal."""
+    """Return a copy of the item as events show it: audio left out, parts copied, everything else equal."""
     if not isinstance(item, Message):
-        return item
+        return msgspec.structs.replace(item)
     parts: list[ContentPart] = [
         msgspec.structs.replace(part, audio=UNSET)
-        if isinstance(part, InputAudio | OutputAudio) and part.audio is not UNSET
-        else part
+        if isinstance(part, InputAudio | OutputAudio)
+        else msgspec.structs.replace(part)
         for part in item.content
     ]
     return msgspec.structs.replace(item, content=parts)

@@ -75,7 +75,7 @@ class SpeechStopped(ServerEventBase, tag="input_audio_buffer.speech_stopped", kw
 
 class InputAudioBufferCommitted(ServerEventBase, tag="input_audio_buffer.committed", kw_only=True):
     item_id: str
-    previous_item_id: str | None = None
+    previous_item_id: str | None | UnsetType = UNSET
 
 
 class InputAudioBufferCleared(ServerEventBase, tag="input_audio_buffer.cleared", kw_only=True):
@@ -98,19 +98,19 @@ class DtmfEventReceived(ServerEventBase, tag="input_audio_buffer.dtmf_event_rece
 
 class ConversationItemAdded(ServerEventBase, tag="conversation.item.added", kw_only=True):
     item: Item
-    previous_item_id: str | None = None
+    previous_item_id: str | None | UnsetType = UNSET
 
 
 class ConversationItemDone(ServerEventBase, tag="conversation.item.done", kw_only=True):
     item: Item
-    previous_item_id: str | None = None
+    previous_item_id: str | None | UnsetType = UNSET
 
 
 class ConversationItemCreated(ServerEventBase, tag="conversation.item.created", kw_only=True):
     """Beta's name; some compatible servers still send it."""
 
     item: Item
-    previous_item_id: str | None = None
+    previous_item_id: str | None | UnsetType = UNSET
 
 
 class ConversationItemRetrieved(ServerEventBase, tag="conversation.item.retrieved", kw_only=True):

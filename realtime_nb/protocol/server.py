@@ -1,0 +1,364 @@
+"""The server's machine: every client event checked, answered and turned into what the driver must do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from realtime_nb.errors import RemoteProtocolError
+
+from . import client_events as ce
+from . import server_events as se
+from .codec import decode_client_event
+from .connection import Connection
+from .ids import IdFactory
+from .input_buffer import InputBuffer
+from .items import FunctionCall, InputAudio, Item, ItemReference, Message, OutputAudio, without_audio
+from .response import ResponseOptions, Usage
+from .server_response import ServerResponse, SpokenMark, settings_for
+from .session_config import SessionConfig, bytes_per_ms, merge, validation_problem
+
+
+class AudioAppended(msgspec.Struct, frozen=True):
+    """The driver should look for speech in `audio` (wire format)."""
+
+    audio: bytes
+
+
+class BufferCleared(msgspec.Struct, frozen=True):
+    """The driver should forget the utterance it was following."""
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """A user item was made of the buffer; the driver transcribes it."""
+
+    item: Message
+    audio: bytes
+
+
+class SessionChanged(msgspec.Struct, frozen=True):
+    """Settings changed; the driver reconfigures detectors."""
+
+    before: SessionConfig
+    after: SessionConfig
+
+
+class ResponseRequested(msgspec.Struct, frozen=True):
+    """`response.created` was queued; the driver must write this response to an end."""
+
+    response: ServerResponse
+
+
+class ResponseStopped(msgspec.Struct, frozen=True):
+    """This response was cancelled and ended; the driver stops working on it."""
+
+    response: ServerResponse
+
+
+Action = AudioAppended | BufferCleared | Committed | SessionChanged | ResponseRequested | ResponseStopped
+
+
+class _Speech(msgspec.Struct):
+    marks: list[SpokenMark]
+    audio_ms: float
+    bytes_per_ms: int
+
+
+class ServerProtocol(Connection):
+    """Server side of one Realtime connection.
+
+    Args:
+        config: the session's settings, with `id`, `model` and `expires_at` filled.
+        ids: where identifiers come from.
+        meter: gives the usage of a response that ended.
+    """
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        *,
+        ids: IdFactory | None = None,
+        meter: Callable[[ServerResponse], Usage] | None = None,
+    ) -> None:
+        super().__init__(ids=ids)
+        self.config = config
+        self.conversation_id = self.ids.new("conv")
+        self.input_buffer = InputBuffer(bytes_per_ms(config.audio.input.format))
+        self.meter = meter or (lambda response: Usage())
+        self.active: dict[str, ServerResponse] = {}
+        self.speech_item_id: str | None = None
+        self._speech: dict[str, _Speech] = {}
+        self._voice_used = False
+
+    def open(self) -> None:
+        """Queue `session.created`; call once, first."""
+        self.emit(se.SessionCreated(session=self._session()))
+
+    @property
+    def active_default(self) -> ServerResponse | None:
+        """The default conversation's response in progress."""
+        return next((one for one in self.active.values() if one.settings.in_conversation), None)
+
+    def emit(self, event: se.ServerEventBase) -> None:
+        """Queue an event of the driver's own (rate limits, transcription)."""
+        if isinstance(event, se.OutputAudioDelta):
+            self._voice_used = True
+        self._queue(event)
+
+    def error(self, problem: RemoteProtocolError, *, type: str = "invalid_request_error") -> None:
+        """Queue an `error` event; the session goes on."""
+        details = se.ErrorDetails(
+            type=type, code=problem.code, message=problem.message, param=problem.param, event_id=problem.event_id
+        )
+        self.emit(se.ErrorEvent(error=details))
+
+    def receive(self, frame: str | bytes) -> list[Action]:
+        """Read one frame: queue the answers and return what the driver must do. Never raises.
+
+        A refused event queues one `error` and changes nothing.
+        """
+        event_id = None
+        try:
+            event = decode_client_event(frame)
+            event_id = event.event_id if isinstance(event.event_id, str) else None
+            return self._handle(event)
+        except RemoteProtocolError as problem:
+            problem.event_id = problem.event_id or event_id
+            self.error(problem)
+            return []
+
+    def _handle(self, event: ce.ClientEvent) -> list[Action]:
+        match event:
+            case ce.InputAudioBufferAppend():
+                self.input_buffer.append(event.audio)
+                return [AudioAppended(event.audio)]
+            case ce.SessionUpdate():
+                return self._update_session(event.session)
+            case ce.InputAudioBufferCommit():
+                return [self._commit(self.input_buffer.take_all())]
+            case ce.InputAudioBufferClear():
+                self.input_buffer.clear()
+                self.speech_item_id = None
+                self.emit(se.InputAudioBufferCleared())
+                return [BufferCleared()]
+            case ce.ConversationItemCreate():
+                self._create_item(event)
+            case ce.ConversationItemRetrieve():
+                self.emit(se.ConversationItemRetrieved(item=self._find(event.item_id, "retrieve")))
+            case ce.ConversationItemTruncate():
+                self._truncate(event)
+            case ce.ConversationItemDelete():
+                self._find(event.item_id, "delete")
+                self.conversation.delete(event.item_id)
+                self._speech.pop(event.item_id, None)
+                self.emit(se.ConversationItemDeleted(item_id=event.item_id))
+            case ce.ResponseCreate():
+                options = event.response if isinstance(event.response, ResponseOptions) else None
+                return [ResponseRequested(self.create_response(options))]
+            case ce.ResponseCancel():
+                return self._cancel(event)
+            case ce.OutputAudioBufferClear():
+                raise RemoteProtocolError(
+                    "output_audio_buffer.clear is for WebRTC and SIP connections only.",
+                    code="invalid_value",
+                    param="type",
+                )
+        return []
+
+    # --- session and items --------------------------------------------------------------------------------------
+
+    def _update_session(self, patch: dict[str, Any]) -> list[Action]:
+        before = self.config
+        self.config = merge(before, patch, voice_locked=self._voice_used)
+        self.input_buffer.change_format(bytes_per_ms(self.config.audio.input.format))
+        self.emit(se.SessionUpdated(session=self._session()))
+        return [SessionChanged(before, self.config)]
+
+    def _session(self) -> dict[str, Any]:
+        session: dict[str, Any] = msgspec.to_builtins(self.config)
+        if self.config.type == "realtime":
+            for key in ("parallel_tool_calls", "reasoning"):
+                if session[key] is None:
+                    del session[key]
+            return session
+        kept = {key: session[key] for key in ("type", "object", "id", "expires_at", "include")}
+        audio_input = dict(session["audio"]["input"])
+        if audio_input["turn_detection"]:
+            drop = ("create_response", "interrupt_response", "idle_timeout_ms")
+            audio_input["turn_detection"] = {
+                key: value for key, value in audio_input["turn_detection"].items() if key not in drop
+            }
+        return {**kept, "audio": {"input": audio_input}}
+
+    def _create_item(self, event: ce.ConversationItemCreate) -> None:
+        item = event.item
+        self._check_new_item(item)
+        if not item.id:
+            item.id = self.ids.new("item")
+        if item.id in self.conversation:
+            raise RemoteProtocolError(
+                f"Error creating item: an item with id '{item.id}' already exists.",
+                code="invalid_value",
+                param="item.id",
+            )
+        item.status = "completed"
+        if isinstance(item, FunctionCall) and not item.call_id:
+            item.call_id = self.ids.new("call")
+        try:
+            previous = self.conversation.insert(item, previous_item_id=event.previous_item_id or None)
+        except KeyError:
+            raise RemoteProtocolError(
+                f"Error creating item: the previous item with id '{event.previous_item_id}' does not exist.",
+                code="invalid_value",
+                param="previous_item_id",
+            ) from None
+        self._announce(item, previous)
+
+    def _check_new_item(self, item: Item) -> None:
+        if isinstance(item, Message):
+            allowed = {"system": ("input_text",), "assistant": ("output_text",)}.get(
+                item.role, ("input_text", "input_audio", "input_image")
+            )
+            for index, part in enumerate(item.content):
+                kind = str(part.__struct_config__.tag)
+                if kind not in allowed:
+                    raise RemoteProtocolError(
+                        f"Invalid value: '{kind}'. A {item.role} message takes {', '.join(allowed)}.",
+                        code="invalid_value",
+                        param=f"item.content[{index}].type",
+                    )
+
+    def _announce(self, item: Item, previous: str | None) -> None:
+        shown = without_audio(item)
+        self.emit(se.ConversationItemAdded(item=shown, previous_item_id=previous))
+        self.emit(se.ConversationItemDone(item=shown, previous_item_id=previous))
+
+    def _find(self, item_id: str, verb: str) -> Item:
+        if item_id not in self.conversation:
+            doing = {"retrieve": "retrieving", "delete": "deleting", "truncate": "truncating"}[verb]
+            raise RemoteProtocolError(
+                f"Error {doing} item: the item with id '{item_id}' does not exist.",
+                code=f"item_{verb}_invalid_item_id",
+                param="item_id",
+            )
+        return self.conversation[item_id]
+
+    def remember_speech(self, item_id: str, marks: list[SpokenMark], audio_ms: float, per_ms: int) -> None:
+        """Keep what truncation of a spoken item needs."""
+        self._speech[item_id] = _Speech(marks, audio_ms, per_ms)
+
+    def _truncate(self, event: ce.ConversationItemTruncate) -> None:
+        item = self._find(event.item_id, "truncate")
+        speech = self._speech.get(event.item_id)
+        part = item.content[0] if isinstance(item, Message) and item.content else None
+        if speech is None or not isinstance(part, OutputAudio) or event.content_index != 0 or not speech.audio_ms:
+            raise RemoteProtocolError(
+                "Only model output audio messages can be truncated.", code="unsupported_content_type", param="item_id"
+            )
+        if event.audio_end_ms > speech.audio_ms:
+            raise RemoteProtocolError(
+                f"Audio content of {speech.audio_ms:.0f}ms is already shorter than {event.audio_end_ms}ms.",
+                code="invalid_value",
+                param="audio_end_ms",
+            )
+        said = max((mark.characters for mark in speech.marks if mark.audio_end_ms <= event.audio_end_ms), default=0)
+        part.transcript = (part.transcript or "")[:said].rstrip()
+        if isinstance(part.audio, bytes):
+            part.audio = part.audio[: event.audio_end_ms * speech.bytes_per_ms]
+        speech.audio_ms = event.audio_end_ms
+        self.emit(
+            se.ConversationItemTruncated(
+                item_id=event.item_id, content_index=event.content_index, audio_end_ms=event.audio_end_ms
+            )
+        )
+
+    # --- speech and turns ---------------------------------------------------------------------------------------
+
+    def speech_started(self, audio_start_ms: int) -> list[Action]:
+        """Speech began: announce it and, where the settings say so, interrupt the default response."""
+        self.speech_item_id = self.ids.new("item")
+        self.emit(se.SpeechStarted(audio_start_ms=audio_start_ms, item_id=self.speech_item_id))
+        detection = self.config.audio.input.turn_detection
+        active = self.active_default
+        if detection is not None and detection.interrupt_response and active is not None:
+            active.cancel("turn_detected")
+            return [ResponseStopped(active)]
+        return []
+
+    def speech_stopped(self, audio_end_ms: int, *, start_ms: float) -> Committed:
+        """Speech ended: announce it, commit its audio from `start_ms`, and return the user item."""
+        item_id = self.speech_item_id or self.ids.new("item")
+        self.emit(se.SpeechStopped(audio_end_ms=audio_end_ms, item_id=item_id))
+        return self._commit(self.input_buffer.take(start_ms, audio_end_ms))
+
+    def _commit(self, audio: bytes) -> Committed:
+        item_id = self.speech_item_id or self.ids.new("item")
+        self.speech_item_id = None
+        item = Message(id=item_id, role="user", status="completed", content=[InputAudio(audio=audio, transcript=None)])
+        previous = self.conversation.insert(item)
+        self.emit(se.InputAudioBufferCommitted(item_id=item_id, previous_item_id=previous))
+        self._announce(item, previous)
+        return Committed(item, audio)
+
+    def transcribed(self, item_id: str, transcript: str, *, seconds: float) -> None:
+        """The user's audio was recognised; announce it (whether it was asked for is the driver's to know)."""
+        self.note_transcript(item_id, transcript)
+        usage = {"type": "duration", "seconds": round(seconds, 3)}
+        self.emit(se.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=transcript, usage=usage))
+
+    def note_transcript(self, item_id: str, transcript: str) -> None:
+        """Keep what was recognised, for later responses; sends nothing."""
+        item = self.conversation[item_id] if item_id in self.conversation else None
+        if isinstance(item, Message) and item.content and isinstance(item.content[0], InputAudio):
+            item.content[0].transcript = transcript
+
+    # --- responses ----------------------------------------------------------------------------------------------
+
+    def create_response(self, options: ResponseOptions | None = None) -> ServerResponse:
+        """Start a response and queue `response.created`.
+
+        Raises:
+            RemoteProtocolError: `conversation_already_has_active_response` and friends; nothing was started.
+        """
+        if self.config.type == "transcription":
+            raise RemoteProtocolError(
+                "A transcription session creates no responses.", code="invalid_value", param="type"
+            )
+        try:
+            settings = settings_for(self.config, options, self._resolve_input(options))
+        except msgspec.ValidationError as problem:
+            raise validation_problem(problem, prefix="response.audio.output.format") from problem
+        active = self.active_default
+        if settings.in_conversation and active is not None:
+            raise RemoteProtocolError(
+                f"Conversation already has an active response in progress: {active.id}. "
+                "Wait until the response is finished before creating a new one.",
+                code="conversation_already_has_active_response",
+            )
+        response = ServerResponse(self, self.ids.new("resp"), settings)
+        self.active[response.id] = response
+        response.create()
+        return response
+
+    def _resolve_input(self, options: ResponseOptions | None) -> list[Item] | None:
+        if options is None or not isinstance(options.input, list):
+            return None
+        resolved: list[Item] = []
+        for item in options.input:
+            resolved.append(self._find(str(item.id), "retrieve") if isinstance(item, ItemReference) else item)
+        return resolved
+
+    def response_ended(self, response: ServerResponse) -> None:
+        """A response took its one terminal event."""
+        self.active.pop(response.id, None)
+
+    def _cancel(self, event: ce.ResponseCancel) -> list[Action]:
+        response = self.active.get(event.response_id) if isinstance(event.response_id, str) else self.active_default
+        if response is None:
+            raise RemoteProtocolError(
+                "Cancellation failed: no active response found.", code="response_cancel_not_active"
+            )
+        response.cancel("client_cancelled")
+        return [ResponseStopped(response)]
