@@ -1,0 +1,24 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Only asyncio: the kernel's loop and ours are asyncio loops."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def the_loop_never_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail an asynchronous test in which code of ours blocks the loop (file or socket I/O, `time.sleep`, locks)."""
+    if request.node.get_closest_marker("anyio") is None:
+        yield
+        return
+    with blockbuster_ctx("realtime_nb"):
+        yield
