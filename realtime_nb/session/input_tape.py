@@ -1,0 +1,50 @@
+"""The user's audio as it was sent, on the server's running millisecond count."""
+
+from __future__ import annotations
+
+from collections import deque
+
+MAX_TAPE_MS = 180_000
+BYTES_PER_MS = 48
+
+
+class InputTape:
+    """The last three minutes of 24 kHz PCM16 that were appended, and when.
+
+    The server counts milliseconds over all audio appended in a session; this keeps the same count.
+    """
+
+    def __init__(self) -> None:
+        self._audio = bytearray()
+        self._start_byte = 0
+        self._arrivals: deque[tuple[float, float]] = deque(maxlen=20_000)
+
+    @property
+    def end_ms(self) -> float:
+        """All audio appended so far."""
+        return (self._start_byte + len(self._audio)) / BYTES_PER_MS
+
+    def append(self, pcm16: bytes, now_ms: float) -> None:
+        """Note audio that is being sent at session time `now_ms`."""
+        self._audio += pcm16
+        excess = len(self._audio) - MAX_TAPE_MS * BYTES_PER_MS
+        if excess > 0:
+            del self._audio[:excess]
+            self._start_byte += excess
+        self._arrivals.append((self.end_ms, now_ms))
+
+    def slice(self, start_ms: float, end_ms: float) -> bytes:
+        """Return what is still held of the span."""
+        first = max(0, int(start_ms * 24) * 2 - self._start_byte)
+        last = max(first, int(end_ms * 24) * 2 - self._start_byte)
+        return bytes(self._audio[first:last])
+
+    def session_ms(self, tape_ms: float) -> float:
+        """Return the session time at which the tape's millisecond was spoken (sent, less its place in the chunk)."""
+        for end_ms, now_ms in reversed(self._arrivals):
+            if end_ms <= tape_ms:
+                return now_ms + (tape_ms - end_ms)
+        if self._arrivals:
+            end_ms, now_ms = self._arrivals[0]
+            return now_ms - (end_ms - tape_ms)
+        return 0.0

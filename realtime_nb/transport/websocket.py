@@ -1,0 +1,104 @@
+"""The network: a client WebSocket. The one place where `websockets` is used to connect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from realtime_nb.errors import AuthenticationFailed, ConfigurationError, ConnectionLost, ConnectionRefused
+
+from .base import NORMAL_CLOSE_CODE
+
+MAX_FRAME_BYTES = 64 * 1024 * 1024
+CLOSE_TIMEOUT_S = 2.0
+"""Some servers never answer a close frame; do not wait for them longer than this."""
+
+
+class WebSocketTransport:
+    """A `Transport` over a client WebSocket. Make one with `open_websocket`."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    async def send(self, frame: str) -> None:
+        """Send one text frame. See `Transport.send`."""
+        try:
+            await self._connection.send(frame)
+        except ConnectionClosed as closed:
+            raise _lost(closed) from closed
+
+    async def receive(self) -> str | bytes:
+        """Wait for the next frame. See `Transport.receive`."""
+        try:
+            return await self._connection.recv()
+        except ConnectionClosed as closed:
+            raise _lost(closed) from closed
+
+    async def aclose(self, code: int = NORMAL_CLOSE_CODE, reason: str = "") -> None:
+        """Close. See `Transport.aclose`."""
+        await self._connection.close(code, reason)
+
+
+async def open_websocket(url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = 10.0) -> WebSocketTransport:
+    """Connect to a `ws://` or `wss://` address.
+
+    Args:
+        url: the whole address, query included.
+        headers: sent with the handshake.
+        timeout_s: for the whole handshake, in seconds.
+
+    Raises:
+        ConnectionRefused: nobody listens there, the handshake failed, or took too long.
+        AuthenticationFailed: the handshake was answered 401 or 403.
+        ConfigurationError: the address is not one.
+    """
+    where = url.partition("?")[0]
+    try:
+        connection = await connect(
+            url,
+            additional_headers=dict(headers or {}),
+            compression=None,
+            max_size=MAX_FRAME_BYTES,
+            open_timeout=timeout_s,
+            close_timeout=CLOSE_TIMEOUT_S,
+        )
+    except InvalidURI as problem:
+        raise ConfigurationError(
+            f"{where!r} is not a WebSocket address.", what_now="Give a base URL such as http://127.0.0.1:8000/v1."
+        ) from problem
+    except InvalidStatus as problem:
+        status = problem.response.status_code
+        if status in (401, 403):
+            raise AuthenticationFailed(
+                f"{where} refused the connection ({status}).", what_now="Check the API key for this server."
+            ) from problem
+        raise ConnectionRefused(
+            f"{where} answered {status} instead of opening a WebSocket.",
+            what_now="Check the address: it should end in /v1, and the server must speak the Realtime protocol.",
+        ) from problem
+    except TimeoutError as problem:
+        raise ConnectionRefused(
+            f"{where} did not answer within {timeout_s:g} s.", what_now="Check the network, then connect again."
+        ) from problem
+    except (OSError, InvalidHandshake, EOFError) as problem:
+        raise ConnectionRefused(
+            f"{where} cannot be reached ({problem}).", what_now="Check that the server runs and the address is right."
+        ) from problem
+    return WebSocketTransport(connection)
+
+
+def _lost(closed: ConnectionClosed) -> ConnectionLost:
+    frame = closed.rcvd or closed.sent
+    code = frame.code if frame is not None else 1006
+    reason = frame.reason if frame is not None else ""
+    if code == NORMAL_CLOSE_CODE:
+        return ConnectionLost("The connection was closed.", code=code, reason=reason)
+    said = f" ({reason})" if reason else ""
+    return ConnectionLost(
+        f"The connection to the server broke, code {code}{said}.",
+        code=code,
+        reason=reason,
+        what_now="Everything received so far is kept; connect again to go on.",
+    )
