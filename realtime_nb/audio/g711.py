@@ -66,7 +66,7 @@ def encode_mulaw(pcm16: Pcm16) -> bytes:
 
 def decode_mulaw(data: bytes | bytearray | memoryview) -> Pcm16:
     """Return one PCM16 sample for each µ-law byte."""
-    return _mulaw_decoding()[np.frombuffer(data, dtype=np.uint8)]
+    return np.take(_mulaw_decoding(), np.frombuffer(data, dtype=np.uint8))
 
 
 def encode_alaw(pcm16: Pcm16) -> bytes:
@@ -76,4 +76,4 @@ def encode_alaw(pcm16: Pcm16) -> bytes:
 
 def decode_alaw(data: bytes | bytearray | memoryview) -> Pcm16:
     """Return one PCM16 sample for each A-law byte."""
-    return _alaw_decoding()[np.frombuffer(data, dtype=np.uint8)]
+    return np.take(_alaw_decoding(), np.frombuffer(data, dtype=np.uint8))
