@@ -1,0 +1,40 @@
+"""Where speech truly begins and ends in a recording, by energy. Measures files; a live turn uses a detector."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Pcm16 = npt.NDArray[np.int16]
+
+FRAME_MS = 5
+BELOW_LOUDEST_DB = 45.0
+ABOVE_NOISE_DB = 12.0
+MIN_RUN_FRAMES = 3
+
+METHOD = (
+    f"RMS of {FRAME_MS} ms frames; speech is any run of at least {MIN_RUN_FRAMES} frames that are both at most "
+    f"{BELOW_LOUDEST_DB:g} dB below the loudest frame and at least {ABOVE_NOISE_DB:g} dB above the noise "
+    "(the 5th percentile of all frames). Start and end are the first and the last such frame's edge."
+)
+"""How `speech_bounds_ms` decides, for manifests and reports."""
+
+
+def speech_bounds_ms(samples: Pcm16, sample_rate_hz: int) -> tuple[float, float] | None:
+    """Return the start of the first and the end of the last speech in ms, or None when nothing stands out.
+
+    The result is a multiple of 5 ms; see `METHOD`.
+    """
+    frame = sample_rate_hz * FRAME_MS // 1000
+    n_frames = len(samples) // frame
+    if not n_frames:
+        return None
+    frames = samples[: n_frames * frame].reshape(n_frames, frame).astype(np.float64)
+    level_db = 10 * np.log10(np.mean(frames**2, axis=1) + 1e-3)
+    threshold_db = max(level_db.max() - BELOW_LOUDEST_DB, np.percentile(level_db, 5) + ABOVE_NOISE_DB)
+    loud = (level_db >= threshold_db).astype(np.int8)
+    runs = np.convolve(loud, np.ones(MIN_RUN_FRAMES, dtype=np.int8), mode="valid")
+    starts = np.flatnonzero(runs == MIN_RUN_FRAMES)
+    if not len(starts):
+        return None
+    return float(starts[0] * FRAME_MS), float((starts[-1] + MIN_RUN_FRAMES) * FRAME_MS)

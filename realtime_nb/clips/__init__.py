@@ -1,0 +1,1 @@
+"""Bundled speech: WAV files and their manifest. Read them through `realtime_nb.audio.bundled`."""
