@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -17,12 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from realtime_nb.audio.clip import AudioClip
-from realtime_nb.audio.format import WIRE_SAMPLE_RATE_HZ, ms_to_samples
+from realtime_nb.audio.format import WIRE_SAMPLE_RATE_HZ
 from realtime_nb.audio.pcm import pcm16_from_bytes
 from realtime_nb.audio.speech_bounds import METHOD, speech_bounds_ms
 
 HERE = Path(__file__).parent
-LEAD_MS, TAIL_MS, FADE_MS = 250, 300, 10
+LEAD_MS, TAIL_MS = 250, 300
 MAX_TOTAL_BYTES = 1_500_000
 
 FLITE_ORIGIN = "Synthetic speech by flite 2.2, Carnegie Mellon University"
@@ -51,13 +50,13 @@ class Human(NamedTuple):
 
 
 SYNTHETIC = (
-    Synthetic("hello", "Hello", "Hello.", "coral"),
+    Synthetic("hello", "Hello", "Hello.", "sage"),
     Synthetic("what_can_you_do", "What can you do?", "What can you do?", "echo"),
     Synthetic("order_status", "Where is my order?", "Where is my order number four two seven one?", "alloy"),
-    Synthetic("weather", "The weather in Paris", "What is the weather in Paris today?", "ballad"),
+    Synthetic("weather", "The weather in Paris", "What is the weather in Paris today?", "coral"),
     Synthetic("breakfast", "Two eggs and a banana", "I had two eggs and a banana for breakfast.", "coral"),
     Synthetic("joke", "Tell me a joke", "Tell me a joke.", "echo"),
-    Synthetic("human_agent", "A human agent, please", "Please connect me to a human agent.", "sage"),
+    Synthetic("human_agent", "A human agent, please", "Please connect me to a human agent.", "ballad"),
     Synthetic("stop", "Stop", "Stop.", "echo"),
     Synthetic("wait", "Wait, another question", "Wait, I have another question.", "alloy"),
     Synthetic(
@@ -97,21 +96,6 @@ def framed(clip: AudioClip) -> AudioClip:
     return AudioClip.silence(LEAD_MS) + speech + AudioClip.silence(TAIL_MS)
 
 
-def padded(clip: AudioClip) -> AudioClip:
-    """Return a recording with faded edges and at least 250 ms before and 300 ms after its speech; nothing is cut."""
-    bounds = speech_bounds_ms(clip.samples, clip.sample_rate_hz)
-    if bounds is None:
-        raise ValueError(f"no speech in {clip.title!r}")
-    n_fade = ms_to_samples(FADE_MS, clip.sample_rate_hz)
-    samples = clip.samples.astype(np.float64)
-    samples[:n_fade] *= np.linspace(0, 1, n_fade)
-    samples[-n_fade:] *= np.linspace(1, 0, n_fade)
-    lead_ms, tail_ms = max(0.0, LEAD_MS - bounds[0]), max(0.0, TAIL_MS - (clip.duration_ms - bounds[1]))
-    speech = dataclasses.replace(clip, samples=np.rint(samples).astype(np.int16))
-    rate_hz = clip.sample_rate_hz
-    return AudioClip.silence(lead_ms, rate_hz) + speech + AudioClip.silence(tail_ms, rate_hz)
-
-
 async def _synthesize() -> list[tuple[dict[str, Any], AudioClip]]:
     from realtime_nb.engines import flite_engine
 
@@ -136,8 +120,8 @@ def _recorded(source: Path) -> list[tuple[dict[str, Any], AudioClip]]:
         raw = path.suffix == ".raw"
         clip = AudioClip(pcm16_from_bytes(path.read_bytes()), 16_000) if raw else AudioClip.load(path)
         record = {"id": clip_id, "title": title, "transcript": text, "voice": "human", "synthetic": False}
-        record |= {"origin": f"{origin}; resampled to 24 kHz, edges faded and padded with silence", "licence": licence}
-        made.append((record, padded(clip.resampled(WIRE_SAMPLE_RATE_HZ))))
+        record |= {"origin": f"{origin}; resampled to 24 kHz, else unchanged", "licence": licence}
+        made.append((record, clip.resampled(WIRE_SAMPLE_RATE_HZ)))
     return made
 
 
