@@ -16,9 +16,14 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def the_loop_never_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail an asynchronous test in which code of ours blocks the loop (file or socket I/O, `time.sleep`, locks)."""
+    """Fail an asynchronous test in which code of ours blocks the loop (file or socket I/O, `time.sleep`, locks).
+
+    Imports may: libraries import parts of themselves on first use, once.
+    """
     if request.node.get_closest_marker("anyio") is None:
         yield
         return
-    with blockbuster_ctx("realtime_nb"):
+    with blockbuster_ctx("realtime_nb") as blockbuster:
+        for function in blockbuster.functions.values():
+            function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
         yield
