@@ -11,6 +11,8 @@ FRAME_MS = 5
 BELOW_LOUDEST_DB = 45.0
 ABOVE_NOISE_DB = 12.0
 MIN_RUN_FRAMES = 3
+NOISE_FRAME_MS = 50
+NOISE_PERCENTILE = 5
 
 METHOD = (
     f"RMS of {FRAME_MS} ms frames; speech is any run of at least {MIN_RUN_FRAMES} frames that are both at most "
@@ -30,11 +32,19 @@ def speech_bounds_ms(samples: Pcm16, sample_rate_hz: int) -> tuple[float, float]
     if not n_frames:
         return None
     frames = samples[: n_frames * frame].reshape(n_frames, frame).astype(np.float64)
-    level_db = 10 * np.log10(np.mean(frames**2, axis=1) + 1e-3)
-    threshold_db = max(level_db.max() - BELOW_LOUDEST_DB, np.percentile(level_db, 5) + ABOVE_NOISE_DB)
+    power = np.mean(frames**2, axis=1)
+    level_db = 10 * np.log10(power + 1e-3)
+    noise_db = 10 * np.log10(np.percentile(_long_frame_power(power), NOISE_PERCENTILE) + 1e-3)
+    threshold_db = max(level_db.max() - BELOW_LOUDEST_DB, noise_db + ABOVE_NOISE_DB)
     loud = (level_db >= threshold_db).astype(np.int8)
     runs = np.convolve(loud, np.ones(MIN_RUN_FRAMES, dtype=np.int8), mode="valid")
     starts = np.flatnonzero(runs == MIN_RUN_FRAMES)
     if not len(starts):
         return None
     return float(starts[0] * FRAME_MS), float((starts[-1] + MIN_RUN_FRAMES) * FRAME_MS)
+
+
+def _long_frame_power(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    n_short = min(len(power), NOISE_FRAME_MS // FRAME_MS)
+    whole = power[: len(power) - len(power) % n_short]
+    return whole.reshape(-1, n_short).mean(axis=1)
