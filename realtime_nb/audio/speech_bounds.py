@@ -17,7 +17,7 @@ NOISE_PERCENTILE = 5
 METHOD = (
     f"RMS of {FRAME_MS} ms frames; speech is any run of at least {MIN_RUN_FRAMES} frames that are both at most "
     f"{BELOW_LOUDEST_DB:g} dB below the loudest frame and at least {ABOVE_NOISE_DB:g} dB above the noise "
-    "(the 5th percentile of all frames). Start and end are the first and the last such frame's edge."
+    f"(the {NOISE_PERCENTILE}th percentile of {NOISE_FRAME_MS} ms frames). Start and end are the first and the last such frame's edge."
 )
 """How `speech_bounds_ms` decides, for manifests and reports."""
 

@@ -89,11 +89,12 @@ HUMAN = (
 
 def framed(clip: AudioClip) -> AudioClip:
     """Return the clip with 250 ms of silence before and 300 ms after its speech."""
-    bounds = speech_bounds_ms(clip.samples, clip.sample_rate_hz)
+    silence = AudioClip.silence(1_000)
+    between = silence + clip + silence
+    bounds = speech_bounds_ms(between.samples, between.sample_rate_hz)
     if bounds is None:
         raise ValueError(f"no speech in {clip.title!r}")
-    speech = clip.trimmed(*bounds)
-    return AudioClip.silence(LEAD_MS) + speech + AudioClip.silence(TAIL_MS)
+    return AudioClip.silence(LEAD_MS) + between.trimmed(*bounds) + AudioClip.silence(TAIL_MS)
 
 
 async def _synthesize() -> list[tuple[dict[str, Any], AudioClip]]:
