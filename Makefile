@@ -24,7 +24,7 @@ PROJECT := pyproject.toml hatch_build.py
 LAB_ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help lab test setup setup-test fmt lint types architecture frontend test-frontend test-unit test-browser bench clean
+.PHONY: help lab test setup setup-python setup-test fmt lint types architecture frontend test-frontend test-unit test-browser bench clean
 
 help:
 	@echo 'make lab    set up and open JupyterLab on the first notebook'
@@ -77,6 +77,8 @@ frontend: | $(ENV_READY)
 
 setup: $(LAB_READY) $(SYSTEM)/flite
 	@$(MAKE) --no-print-directory frontend
+
+setup-python: $(DEV_READY) $(SYSTEM)/flite
 
 setup-test: $(DEV_READY) $(KERNEL6_READY) $(SYSTEM)/flite
 	@$(MAKE) --no-print-directory $(SYSTEM)/chromium frontend
