@@ -56,6 +56,11 @@ class ClientProtocol(Connection):
         """The id of the default conversation's response in progress, None when there is none."""
         return next((one for one in self.active if one not in self.out_of_band), None)
 
+    @property
+    def creates_pending(self) -> int:
+        """Responses asked for that the server has not created yet."""
+        return self._creates_pending
+
     def send(self, event: ce.ClientEvent) -> str:
         """Check an event against what is known and queue it.
 
@@ -127,7 +132,7 @@ class ClientProtocol(Connection):
         received_ms = self.playback.received_ms(PlaybackKey(event.item_id, event.content_index))
         if event.audio_end_ms > received_ms:
             raise LocalProtocolError(
-                f"Item {event.item_id} has {received_ms} ms of audio; it cannot be truncated at {event.audio_end_ms} ms.",
+                f"Item {event.item_id} has {received_ms} ms of audio and cannot be cut at {event.audio_end_ms} ms.",
                 code="invalid_value",
                 param="audio_end_ms",
             )
@@ -229,7 +234,7 @@ class ClientProtocol(Connection):
         self.playback.complete(PlaybackKey(event.item_id, event.content_index))
 
     def _message(self, item_id: str) -> Message | None:
-        item = self.conversation[item_id] if item_id in self.conversation else None
+        item = self.conversation.get(item_id)
         return item if isinstance(item, Message) else None
 
     def _part(self, item_id: str, content_index: int) -> Any:

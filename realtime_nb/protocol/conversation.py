@@ -30,6 +30,10 @@ class Conversation:
     def __getitem__(self, item_id: str) -> Item:
         return self._items[item_id]
 
+    def get(self, item_id: str) -> Item | None:
+        """Return an item, None when it is unknown."""
+        return self._items.get(item_id)
+
     @property
     def last_id(self) -> str | None:
         """The id of the last item, None when empty."""

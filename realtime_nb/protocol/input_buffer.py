@@ -44,7 +44,7 @@ class InputBuffer:
         """
         if (len(self._audio) + len(audio)) / self.bytes_per_ms > MAX_BUFFER_MS:
             raise RemoteProtocolError(
-                f"The input audio buffer holds {self.buffered_ms:.0f} ms; at most {MAX_BUFFER_MS} ms are kept uncommitted.",
+                f"The input audio buffer holds {self.buffered_ms:.0f} ms; at most {MAX_BUFFER_MS} ms are kept.",
                 code="input_audio_buffer_full",
                 param="audio",
             )

@@ -90,6 +90,7 @@ class ServerProtocol(Connection):
         self.active: dict[str, ServerResponse] = {}
         self.speech_item_id: str | None = None
         self._speech: dict[str, _Speech] = {}
+        self._user_audio_ms: dict[str, float] = {}
         self._voice_used = False
 
     def open(self) -> None:
@@ -130,42 +131,43 @@ class ServerProtocol(Connection):
             return []
 
     def _handle(self, event: ce.ClientEvent) -> list[Action]:
-        match event:
-            case ce.InputAudioBufferAppend():
-                self.input_buffer.append(event.audio)
-                return [AudioAppended(event.audio)]
-            case ce.SessionUpdate():
-                return self._update_session(event.session)
-            case ce.InputAudioBufferCommit():
-                return [self._commit(self.input_buffer.take_all())]
-            case ce.InputAudioBufferClear():
-                self.input_buffer.clear()
-                self.speech_item_id = None
-                self.emit(se.InputAudioBufferCleared())
-                return [BufferCleared()]
-            case ce.ConversationItemCreate():
-                self._create_item(event)
-            case ce.ConversationItemRetrieve():
-                self.emit(se.ConversationItemRetrieved(item=self._find(event.item_id, "retrieve")))
-            case ce.ConversationItemTruncate():
-                self._truncate(event)
-            case ce.ConversationItemDelete():
-                self._find(event.item_id, "delete")
-                self.conversation.delete(event.item_id)
-                self._speech.pop(event.item_id, None)
-                self.emit(se.ConversationItemDeleted(item_id=event.item_id))
-            case ce.ResponseCreate():
-                options = event.response if isinstance(event.response, ResponseOptions) else None
-                return [ResponseRequested(self.create_response(options))]
-            case ce.ResponseCancel():
-                return self._cancel(event)
-            case ce.OutputAudioBufferClear():
-                raise RemoteProtocolError(
-                    "output_audio_buffer.clear is for WebRTC and SIP connections only.",
-                    code="invalid_value",
-                    param="type",
-                )
+        return _HANDLERS[type(event)](self, event)
+
+    def _on_append(self, event: ce.InputAudioBufferAppend) -> list[Action]:
+        self.input_buffer.append(event.audio)
+        return [AudioAppended(event.audio)]
+
+    def _on_session_update(self, event: ce.SessionUpdate) -> list[Action]:
+        return self._update_session(event.session)
+
+    def _on_commit(self, event: ce.InputAudioBufferCommit) -> list[Action]:
+        return [self._commit(self.input_buffer.take_all())]
+
+    def _on_clear(self, event: ce.InputAudioBufferClear) -> list[Action]:
+        self.input_buffer.clear()
+        self.speech_item_id = None
+        self.emit(se.InputAudioBufferCleared())
+        return [BufferCleared()]
+
+    def _on_retrieve(self, event: ce.ConversationItemRetrieve) -> list[Action]:
+        self.emit(se.ConversationItemRetrieved(item=self._find(event.item_id, "retrieve")))
         return []
+
+    def _on_delete(self, event: ce.ConversationItemDelete) -> list[Action]:
+        self._find(event.item_id, "delete")
+        self.conversation.delete(event.item_id)
+        self._speech.pop(event.item_id, None)
+        self.emit(se.ConversationItemDeleted(item_id=event.item_id))
+        return []
+
+    def _on_response_create(self, event: ce.ResponseCreate) -> list[Action]:
+        options = event.response if isinstance(event.response, ResponseOptions) else None
+        return [ResponseRequested(self.create_response(options))]
+
+    def _on_output_clear(self, event: ce.OutputAudioBufferClear) -> list[Action]:
+        raise RemoteProtocolError(
+            "output_audio_buffer.clear is for WebRTC and SIP connections only.", code="invalid_value", param="type"
+        )
 
     # --- session and items --------------------------------------------------------------------------------------
 
@@ -192,7 +194,7 @@ class ServerProtocol(Connection):
             }
         return {**kept, "audio": {"input": audio_input}}
 
-    def _create_item(self, event: ce.ConversationItemCreate) -> None:
+    def _create_item(self, event: ce.ConversationItemCreate) -> list[Action]:
         item = event.item
         self._check_new_item(item)
         if not item.id:
@@ -204,6 +206,7 @@ class ServerProtocol(Connection):
                 param="item.id",
             )
         item.status = "completed"
+        self._measure(item)
         if isinstance(item, FunctionCall) and not item.call_id:
             item.call_id = self.ids.new("call")
         try:
@@ -215,6 +218,7 @@ class ServerProtocol(Connection):
                 param="previous_item_id",
             ) from None
         self._announce(item, previous)
+        return []
 
     def _check_new_item(self, item: Item) -> None:
         if isinstance(item, Message):
@@ -245,11 +249,23 @@ class ServerProtocol(Connection):
             )
         return self.conversation[item_id]
 
+    def _measure(self, item: Item) -> None:
+        if isinstance(item, Message):
+            parts = (part.audio for part in item.content if isinstance(part, InputAudio))
+            n_bytes = sum(len(audio) for audio in parts if isinstance(audio, bytes))
+            if n_bytes:
+                self._user_audio_ms[str(item.id)] = n_bytes / self.input_buffer.bytes_per_ms
+
+    def audio_ms(self, item_id: str) -> float:
+        """Return how much audio an item of the conversation holds, 0 when none; after truncation what is left."""
+        speech = self._speech.get(item_id)
+        return speech.audio_ms if speech is not None else self._user_audio_ms.get(item_id, 0.0)
+
     def remember_speech(self, item_id: str, marks: list[SpokenMark], audio_ms: float, per_ms: int) -> None:
         """Keep what truncation of a spoken item needs."""
         self._speech[item_id] = _Speech(marks, audio_ms, per_ms)
 
-    def _truncate(self, event: ce.ConversationItemTruncate) -> None:
+    def _truncate(self, event: ce.ConversationItemTruncate) -> list[Action]:
         item = self._find(event.item_id, "truncate")
         speech = self._speech.get(event.item_id)
         part = item.content[0] if isinstance(item, Message) and item.content else None
@@ -273,6 +289,7 @@ class ServerProtocol(Connection):
                 item_id=event.item_id, content_index=event.content_index, audio_end_ms=event.audio_end_ms
             )
         )
+        return []
 
     # --- speech and turns ---------------------------------------------------------------------------------------
 
@@ -287,6 +304,11 @@ class ServerProtocol(Connection):
             return [ResponseStopped(active)]
         return []
 
+    def reserve_user_item(self) -> str:
+        """Return the id that the next committed item will have, choosing it now (push-to-talk)."""
+        self.speech_item_id = self.speech_item_id or self.ids.new("item")
+        return self.speech_item_id
+
     def speech_stopped(self, audio_end_ms: int, *, start_ms: float) -> Committed:
         """Speech ended: announce it, commit its audio from `start_ms`, and return the user item."""
         item_id = self.speech_item_id or self.ids.new("item")
@@ -298,6 +320,7 @@ class ServerProtocol(Connection):
         self.speech_item_id = None
         item = Message(id=item_id, role="user", status="completed", content=[InputAudio(audio=audio, transcript=None)])
         previous = self.conversation.insert(item)
+        self._measure(item)
         self.emit(se.InputAudioBufferCommitted(item_id=item_id, previous_item_id=previous))
         self._announce(item, previous)
         return Committed(item, audio)
@@ -310,7 +333,7 @@ class ServerProtocol(Connection):
 
     def note_transcript(self, item_id: str, transcript: str) -> None:
         """Keep what was recognised, for later responses; sends nothing."""
-        item = self.conversation[item_id] if item_id in self.conversation else None
+        item = self.conversation.get(item_id)
         if isinstance(item, Message) and item.content and isinstance(item.content[0], InputAudio):
             item.content[0].transcript = transcript
 
@@ -362,3 +385,18 @@ class ServerProtocol(Connection):
             )
         response.cancel("client_cancelled")
         return [ResponseStopped(response)]
+
+
+_HANDLERS: dict[type, Callable[[ServerProtocol, Any], list[Action]]] = {
+    ce.InputAudioBufferAppend: ServerProtocol._on_append,
+    ce.SessionUpdate: ServerProtocol._on_session_update,
+    ce.InputAudioBufferCommit: ServerProtocol._on_commit,
+    ce.InputAudioBufferClear: ServerProtocol._on_clear,
+    ce.ConversationItemCreate: ServerProtocol._create_item,
+    ce.ConversationItemRetrieve: ServerProtocol._on_retrieve,
+    ce.ConversationItemTruncate: ServerProtocol._truncate,
+    ce.ConversationItemDelete: ServerProtocol._on_delete,
+    ce.ResponseCreate: ServerProtocol._on_response_create,
+    ce.ResponseCancel: ServerProtocol._cancel,
+    ce.OutputAudioBufferClear: ServerProtocol._on_output_clear,
+}

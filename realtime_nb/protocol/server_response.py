@@ -167,7 +167,7 @@ class ServerResponse:
             id=self._protocol.ids.new("item"), status="in_progress", name=name, call_id=call_id, arguments=""
         )
         self._add(call)
-        where = {
+        where: dict[str, Any] = {
             "response_id": self.id,
             "item_id": str(call.id),
             "output_index": len(self.output) - 1,

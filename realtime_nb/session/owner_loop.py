@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
@@ -21,7 +21,7 @@ Self = TypeVar("Self", bound=_Owned)
 
 def on_owner_loop(
     method: Callable[Concatenate[Self, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Self, P], Awaitable[T]]:
+) -> Callable[Concatenate[Self, P], Coroutine[Any, Any, T]]:
     """Make a coroutine method awaitable from any loop; it runs on `self.loop`. Cancelling the caller cancels it."""
 
     @functools.wraps(method)

@@ -41,7 +41,9 @@ class WebSocketTransport:
         await self._connection.close(code, reason)
 
 
-async def open_websocket(url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = 10.0) -> WebSocketTransport:
+async def open_websocket(
+    url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = 10.0
+) -> WebSocketTransport:
     """Connect to a `ws://` or `wss://` address.
 
     Args:

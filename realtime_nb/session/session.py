@@ -1,0 +1,338 @@
+"""A session as people use it: two verbs, the wire's own names below them, and awaitable from any loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import AsyncIterator, Callable
+
+from realtime_nb.audio import AudioClip
+from realtime_nb.errors import AudioError, RealtimeError, SessionClosed
+from realtime_nb.protocol import client_events as ce
+from realtime_nb.protocol import server_events as se
+from realtime_nb.protocol.items import InputAudio, Message
+from realtime_nb.protocol.session_config import SessionConfig
+
+from .event_log import EventLog
+from .namespaces import (
+    ConversationNamespace,
+    InputAudioBufferNamespace,
+    ResponseNamespace,
+    SessionNamespace,
+    as_item,
+)
+from .owner import SessionOwner, State
+from .owner_loop import on_owner_loop
+from .playback_report import PlaybackReport
+from .player import Player
+from .regions import Region
+from .speech_input import Pace, SpeechInput, spoken_level_is_silent
+from .transcript import TranscriptLine
+from .turn import Interruption, Turn
+
+TRANSCRIPT_GRACE_S = 1.5
+TURN_QUEUE = 100
+
+
+class Session:
+    """One conversation with a Realtime server.
+
+    Every coroutine may be awaited from any event loop (a cell, a script, a widget's callback): it runs on the loop
+    that owns the session. When the last reference to a session goes, its connection is closed.
+    """
+
+    def __init__(self, owner: SessionOwner, *, endpoint: str, engine: str) -> None:
+        self._owner = owner
+        self._speech = SpeechInput(owner)
+        self.endpoint = endpoint
+        self.engine = engine
+        self.session = SessionNamespace(owner)
+        self.input_audio_buffer = InputAudioBufferNamespace(owner, self._speech)
+        self.conversation = ConversationNamespace(owner)
+        self.response = ResponseNamespace(owner)
+        self._playback = PlaybackReport(owner)
+        self._finalizer = weakref.finalize(self, owner.request_close)
+
+    # --- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that owns the session."""
+        return self._owner.loop
+
+    @property
+    def state(self) -> State:
+        """One of "connecting", "connected", "closed", "failed"."""
+        return self._owner.state
+
+    @property
+    def closed_reason(self) -> RealtimeError | None:
+        """Why it ended, None while it runs."""
+        return self._owner.ended
+
+    @property
+    def model(self) -> str:
+        """The model as the server announced it."""
+        return str(self._owner.protocol.session.get("model", ""))
+
+    @property
+    def config(self) -> SessionConfig:
+        """The effective settings, typed."""
+        return self._owner.protocol.config
+
+    @property
+    def events(self) -> EventLog:
+        """Every wire event so far, bounded; readable after the end too."""
+        return self._owner.log
+
+    @property
+    def history(self) -> list[Turn]:
+        """Finished turns, oldest first."""
+        return list(self._owner.turns.history)
+
+    @property
+    def transcript(self) -> list[TranscriptLine]:
+        """The running transcript of both sides."""
+        return self._owner.turns.transcript.lines
+
+    @property
+    def regions(self) -> list[Region]:
+        """Speech, hold and response spans on the session's clock."""
+        return self._owner.turns.regions.regions
+
+    @property
+    def playback(self) -> PlaybackReport:
+        """Where a player reports what it rendered."""
+        return self._playback
+
+    def now_ms(self) -> float:
+        """Return the session's clock: milliseconds since it began."""
+        return self._owner.now_ms()
+
+    # --- the two verbs ------------------------------------------------------------------------------------------
+
+    @on_owner_loop
+    async def ask(self, what: AudioClip | str, *, pace: Pace = "realtime") -> Turn:
+        """Say or type something and wait for the whole answer.
+
+        What is still playing is interrupted first.
+
+        Args:
+            what: a text, or a clip of speech. With server VAD the clip is followed by silence until the server's
+                detector ends the turn; in push-to-talk it is committed.
+            pace: "realtime" sends a clip at the speed of speech (so that latencies mean something), "fast" at once.
+
+        Returns:
+            The finished turn; look at its `status`.
+
+        Raises:
+            AudioError: the clip is empty or silent; nothing was sent.
+            SessionError: no speech was heard in it, or the session ended.
+            ConnectionLost: the connection broke; what was received is in `history[-1]`.
+        """
+        self._owner.check_open()
+        if isinstance(what, AudioClip):
+            self._check_audible(what)
+        await self._owner.interrupt("text" if isinstance(what, str) else "speech")
+        async with self._collect() as turns:
+            if isinstance(what, AudioClip):
+                await self._speech.speak(what, pace=pace)
+            else:
+                self._owner.send(ce.ConversationItemCreate(item=as_item(what)))
+                self._owner.send(ce.ResponseCreate())
+            turn = await turns.get()
+        await self._await_transcript(turn)
+        return turn
+
+    def turns(self) -> AsyncIterator[Turn]:
+        """Iterate over turns as they finish, until the session ends. Usable from any loop; breaking off is safe.
+
+        Raises:
+            ConnectionLost: the connection broke (a session that was closed ends the loop silently).
+        """
+        return _Turns(self)
+
+    # --- talking ------------------------------------------------------------------------------------------------
+
+    @on_owner_loop
+    async def talk_start(self) -> None:
+        """Push-to-talk pressed: stop what plays and send what `feed_microphone` gives from now on."""
+        await self._speech.talk_start()
+
+    @on_owner_loop
+    async def talk_end(self) -> None:
+        """Push-to-talk released: commit and ask for the answer.
+
+        Raises:
+            LocalProtocolError: less than 100 ms were spoken.
+        """
+        self._speech.talk_end()
+
+    @on_owner_loop
+    async def microphone_open(self) -> None:
+        """Send what `feed_microphone` gives; the server's detector finds the turns."""
+        await self._speech.set_turn_detection("server_vad")
+        self._speech.microphone = "open"
+
+    @on_owner_loop
+    async def microphone_close(self) -> None:
+        """Stop sending the microphone."""
+        self._speech.microphone = "closed"
+
+    def feed_microphone(self, pcm16: bytes) -> None:
+        """Give a frame of 24 kHz PCM16. Thread-safe, never blocks; counted in `microphone_dropped_ms` when refused."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._feed, pcm16)
+
+    @property
+    def microphone_dropped_ms(self) -> float:
+        """Microphone audio thrown away because the network was too slow."""
+        return self._speech.dropped_ms
+
+    @on_owner_loop
+    async def interrupt(self, reason: Interruption = "button") -> bool:
+        """Stop the answer that is being generated or played; True when there was one."""
+        return await self._owner.interrupt(reason)
+
+    # --- attaching ----------------------------------------------------------------------------------------------
+
+    def observe(self, observer: object) -> Callable[[], None]:
+        """Tell `observer` what happens (`on_event`, `on_turn`, …; see `Observers`) and return how to stop that."""
+        return self._owner.observers.add(observer)
+
+    def attach_player(self, player: Player) -> Callable[[], None]:
+        """Play output audio on `player` from now on, and return how to detach it."""
+        output = self._owner.output
+        self.loop.call_soon_threadsafe(output.attach, player)
+
+        def detach() -> None:
+            if output.player is player and not self.loop.is_closed():
+                self.loop.call_soon_threadsafe(output.attach, None)
+
+        return detach
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    @on_owner_loop
+    async def aclose(self) -> None:
+        """Close the connection and wait until nothing of it is left. Closing twice is fine."""
+        self._owner.request_close()
+        await self._owner.finished.wait()
+
+    def close(self) -> None:
+        """Close without waiting, from any thread."""
+        self._owner.request_close()
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        ended = f": {self.closed_reason}" if self.closed_reason is not None else ""
+        return (
+            f"<Session {self.state}{ended} · {self.endpoint} · {self.engine or self.model} · {len(self.history)} turns>"
+        )
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _feed(self, pcm16: bytes) -> None:
+        with contextlib.suppress(RealtimeError):
+            self._speech.feed_microphone(pcm16)
+
+    @contextlib.asynccontextmanager
+    async def _collect(self) -> AsyncIterator[_TurnQueue]:
+        queue = _TurnQueue(self._owner)
+        remove = self._owner.observers.add(queue)
+        try:
+            yield queue
+        finally:
+            remove()
+
+    async def _await_transcript(self, turn: Turn) -> None:
+        """Give the user's transcript a moment: it often lands after the answer that it caused."""
+        conversation = self._owner.protocol.conversation
+        for item_id in turn.user_item_ids:
+            item = conversation.get(item_id)
+            spoken = isinstance(item, Message) and any(isinstance(part, InputAudio) for part in item.content)
+            line = self._owner.turns.transcript.get(item_id)
+            if not spoken or self.config.audio.input.transcription is None or (line is not None and line.final):
+                continue
+            with contextlib.suppress(RealtimeError):
+                await self._owner.requests.wait("", _transcribed(item_id), timeout_s=TRANSCRIPT_GRACE_S)
+
+    @staticmethod
+    def _check_audible(clip: AudioClip) -> None:
+        if len(clip.samples) == 0 or spoken_level_is_silent(clip):
+            what = "holds no audio" if len(clip.samples) == 0 else "is silent"
+            raise AudioError(f"The clip {what}.", what_now="Record again or choose another clip.")
+
+
+def _transcribed(item_id: str) -> Callable[[object], bool]:
+    return lambda event: (
+        isinstance(event, se.TranscriptionCompleted | se.TranscriptionFailed) and event.item_id == item_id
+    )
+
+
+class _TurnQueue:
+    """Finished turns of a session, bounded (the oldest go first), and its end."""
+
+    def __init__(self, owner: SessionOwner) -> None:
+        self._owner = owner
+        self._turns: list[Turn] = []
+        self._changed = asyncio.Event()
+        self.dropped = 0
+
+    def on_turn(self, turn: Turn) -> None:
+        self._turns.append(turn)
+        self.dropped += max(0, len(self._turns) - TURN_QUEUE)
+        del self._turns[:-TURN_QUEUE]
+        self._changed.set()
+
+    def on_state(self, state: State) -> None:
+        self._changed.set()
+
+    async def get(self) -> Turn:
+        while True:
+            ended = self._owner.ended
+            if ended is not None and not (self._turns and self._turns[0].status != "lost"):
+                raise ended
+            if self._turns:
+                return self._turns.pop(0)
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class _Turns:
+    """The iterator of `Session.turns`, for any loop."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.loop = session.loop
+        self._queue: _TurnQueue | None = None
+        self._remove: Callable[[], None] | None = None
+
+    def __aiter__(self) -> _Turns:
+        return self
+
+    async def __anext__(self) -> Turn:
+        turn = await self._next()
+        if turn is None:
+            raise StopAsyncIteration
+        return turn
+
+    @on_owner_loop
+    async def _next(self) -> Turn | None:
+        if self._queue is None:
+            self._queue = _TurnQueue(self._session._owner)
+            self._remove = self._session.observe(self._queue)
+            weakref.finalize(self, self._remove)
+        try:
+            return await self._queue.get()
+        except SessionClosed:
+            return None
+
+
+__all__ = ["Session"]

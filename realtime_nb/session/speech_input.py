@@ -1,0 +1,163 @@
+"""The user's voice on its way to the server: a microphone, push-to-talk, or a clip at the pace of speech."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Literal
+
+import numpy as np
+
+from realtime_nb.audio import AudioClip
+from realtime_nb.errors import AudioError, SessionError
+from realtime_nb.protocol import client_events as ce
+from realtime_nb.protocol import server_events as se
+
+from .output_audio import WireAudioEncoder
+from .owner import SessionOwner
+
+FRAME_MS = 20
+FRAME_BYTES = FRAME_MS * 48
+MICROPHONE_BOUND_MS = 10_000
+MAX_TRAILING_SILENCE_MS = 8_000
+
+Pace = Literal["realtime", "fast"]
+
+
+class SpeechInput:
+    """Sends user audio for one session. Called on the session's loop.
+
+    Attributes:
+        dropped_ms: microphone audio that was thrown away because the network was too slow.
+        microphone: whether frames fed are sent on: "closed", "open" or "talk" (push-to-talk).
+    """
+
+    def __init__(self, owner: SessionOwner) -> None:
+        self._owner = owner
+        self._encoder = WireAudioEncoder()
+        self._clip_running = asyncio.Lock()
+        self.microphone: Literal["closed", "open", "talk"] = "closed"
+        self.dropped_ms = 0.0
+
+    def send(self, pcm16: bytes) -> None:
+        """Send audio now (24 kHz PCM16) and keep it on the tape."""
+        owner = self._owner
+        audio = self._encoder.encode(pcm16, owner.protocol.config.audio.input.format)
+        owner.tape.append(pcm16, owner.now_ms())
+        owner.send(ce.InputAudioBufferAppend(audio=audio))
+
+    def feed_microphone(self, pcm16: bytes) -> None:
+        """Take a microphone frame: sent when the microphone is open or the user talks, else ignored."""
+        if self.microphone == "closed" or self._clip_running.locked() or self._owner.state != "connected":
+            return
+        if self._owner.waiting_ms() > MICROPHONE_BOUND_MS:
+            self.dropped_ms += len(pcm16) / 48
+            return
+        self.send(pcm16)
+
+    async def set_turn_detection(self, kind: Literal["server_vad", "none"]) -> None:
+        """Switch between server VAD and push-to-talk when it is not already so; settings of the detector are kept."""
+        current = self._owner.protocol.config.audio.input.turn_detection
+        if (kind == "none") == (current is None):
+            return
+        detection = None if kind == "none" else {"type": "server_vad"}
+        update = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
+        await self._owner.request(ce.SessionUpdate(session=update), lambda event: isinstance(event, se.SessionUpdated))
+
+    async def talk_start(self) -> None:
+        """Push-to-talk pressed: interrupt what plays, empty the buffer, send what the microphone gives."""
+        self.microphone = "talk"
+        await self._owner.interrupt("speech")
+        await self.set_turn_detection("none")
+        self.clear()
+
+    def clear(self) -> None:
+        """Throw away what the server's buffer holds."""
+        self._owner.send(ce.InputAudioBufferClear())
+        self._owner.turns.input_cleared()
+
+    def talk_end(self) -> None:
+        """Push-to-talk released: commit and ask for the answer.
+
+        Raises:
+            LocalProtocolError: less than 100 ms were spoken; the buffer is emptied and nothing is asked.
+        """
+        self.microphone = "closed"
+        try:
+            self._owner.send(ce.InputAudioBufferCommit())
+        except Exception:
+            self.clear()
+            raise
+        self._owner.send(ce.ResponseCreate())
+
+    async def speak(self, clip: AudioClip, *, pace: Pace) -> None:
+        """Send a clip as speech. With server VAD, silence follows until the server says that speech stopped.
+
+        Raises:
+            AudioError: the clip is empty.
+            SessionError: the server's detector heard no speech in it.
+        """
+        if len(clip.samples) == 0:
+            raise AudioError("The clip holds no audio.", what_now="Record again or choose another clip.")
+        async with self._clip_running:
+            detection = self._owner.protocol.config.audio.input.turn_detection
+            pcm16 = clip.resampled(24_000).samples.astype("<i2").tobytes()
+            if detection is None:
+                self.clear()
+                await self._pump(pcm16, pace)
+                self._owner.send(ce.InputAudioBufferCommit())
+                self._owner.send(ce.ResponseCreate())
+                return
+            await self._speak_to_vad(pcm16, pace)
+
+    async def _speak_to_vad(self, pcm16: bytes, pace: Pace) -> None:
+        start_ms = self._owner.tape.end_ms
+        end_ms = start_ms + len(pcm16) / 48
+        committed = asyncio.create_task(self._committed_after(end_ms))
+        try:
+            await self._pump(pcm16, pace)
+            silence = bytes(FRAME_BYTES)
+            await self._pump(silence * (MAX_TRAILING_SILENCE_MS // FRAME_MS), "realtime", until=committed)
+            if not committed.done():
+                raise SessionError(
+                    "The server's voice detector heard no speech in the clip.",
+                    what_now="Choose a louder clip, lower turn_detection.threshold, or use push-to-talk.",
+                )
+        finally:
+            committed.cancel()
+
+    async def _committed_after(self, end_ms: float) -> None:
+        """Wait for the commit of the clip's last words: a commit with no speech going on once all was sent."""
+        speaking = False
+
+        def ended(event: object) -> bool:
+            nonlocal speaking
+            if isinstance(event, se.SpeechStarted):
+                speaking = True
+            if isinstance(event, se.InputAudioBufferCommitted) and speaking:
+                speaking = False
+                return self._owner.tape.end_ms >= end_ms
+            return False
+
+        await self._owner.requests.wait("", ended, timeout_s=3600)
+
+    async def _pump(self, pcm16: bytes, pace: Pace, *, until: asyncio.Task[None] | None = None) -> None:
+        started_s = time.monotonic()
+        for position in range(0, len(pcm16), FRAME_BYTES):
+            if until is not None and until.done():
+                return
+            frame = pcm16[position : position + FRAME_BYTES]
+            due_s = started_s + (position + len(frame)) / 48_000
+            if pace == "realtime":
+                await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            elif position % (FRAME_BYTES * 50) == 0:
+                await asyncio.sleep(0)
+            self.send(frame)
+
+
+def spoken_level_is_silent(clip: AudioClip) -> bool:
+    """Whether a clip is so quiet (peak below −60 dBFS) that no detector will hear it."""
+    return bool(np.max(np.abs(clip.samples.astype(np.int32)), initial=0) < 33)
+
+
+__all__ = ["Pace", "SpeechInput", "spoken_level_is_silent"]
