@@ -1,7 +1,7 @@
 """The kernel's side of the media link: one loopback server per kernel, one `MediaLink` per widget.
 
-A browser asks by comm (which Jupyter authenticates) and is told port and token; it then says hello on the WebSocket, or,
-where that cannot be reached, on the comm itself. Everything here lives on the runtime loop.
+A browser asks by comm (which Jupyter authenticates) and is told port and token; it then says hello on the WebSocket,
+or, where that cannot be reached, on the comm itself. Everything here lives on the runtime loop.
 """
 
 from __future__ import annotations

@@ -1,0 +1,173 @@
+"""What the widgets need of a session: the seam that keeps them testable without one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from realtime_nb.errors import RealtimeError
+from realtime_nb.widgets.playback_feed import PlaybackReport, StreamKey
+
+__all__ = [
+    "Connect",
+    "EventLogPort",
+    "LoggedEventPort",
+    "PlayerPort",
+    "RegionPort",
+    "SessionPort",
+    "TranscriptLinePort",
+]
+
+
+class LoggedEventPort(Protocol):
+    """One wire event as the session logged it."""
+
+    @property
+    def sequence(self) -> int:
+        """Position in the log, from 0 upwards."""
+
+    @property
+    def time_ms(self) -> float:
+        """Session clock."""
+
+    @property
+    def direction(self) -> Literal["sent", "received"]:
+        """Which way it went."""
+
+    @property
+    def event_type(self) -> str:
+        """The wire's `type`."""
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The event as it was on the wire."""
+
+
+class EventLogPort(Protocol):
+    """The session's bounded log."""
+
+    def __getitem__(self, sequence: int) -> LoggedEventPort:
+        """Return one event; KeyError when it was dropped or has not happened."""
+
+    def since(self, sequence: int) -> tuple[Sequence[LoggedEventPort], int]:
+        """Events from `sequence` on, and how many of them the log no longer holds."""
+
+
+class TranscriptLinePort(Protocol):
+    """One line of the running transcript; a later one of the same `item_id` replaces it."""
+
+    item_id: str
+    order: int
+    role: Literal["user", "assistant", "system", "tool"]
+    text: str
+    final: bool
+    heard_characters: int | None
+    status: str
+
+
+class RegionPort(Protocol):
+    """A span of speech, hold or response; a later one of the same `region_id` replaces it."""
+
+    region_id: str
+    lane: Literal["user", "assistant"]
+    kind: Literal["speech", "hold", "response"]
+    start_ms: float
+    end_ms: float | None
+
+
+class PlayerPort(Protocol):
+    """Where the session's audio goes."""
+
+    def begin(self, item_id: str, content_index: int) -> None:
+        """Audio of this part will follow."""
+
+    def write(self, item_id: str, content_index: int, pcm16: bytes) -> None:
+        """Take PCM16 24 kHz; must not block."""
+
+    def end(self, item_id: str, content_index: int) -> None:
+        """The part is complete."""
+
+    async def flush(self) -> dict[StreamKey, int]:
+        """Stop now; samples rendered per unfinished part."""
+
+
+class SessionPort(Protocol):
+    """The part of `realtime_nb.session.Session` that the Studio uses."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that the session lives on."""
+
+    @property
+    def state(self) -> Literal["connecting", "connected", "closed", "failed"]:
+        """Where the session is in its life."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is connected to."""
+
+    @property
+    def engine(self) -> str:
+        """Who answers, as shown to the user."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+    @property
+    def config(self) -> Any:
+        """The effective session configuration."""
+
+    @property
+    def closed_reason(self) -> RealtimeError | None:
+        """Why it ended, when it ended badly."""
+
+    @property
+    def events(self) -> EventLogPort:
+        """The wire log."""
+
+    @property
+    def history(self) -> Sequence[Any]:
+        """The turns so far."""
+
+    @property
+    def playback(self) -> PlaybackReport:
+        """Takes rendered counts."""
+
+    def now_ms(self) -> float:
+        """Milliseconds since the session began."""
+
+    def observe(self, observer: object) -> Callable[[], None]:
+        """Call `on_state`, `on_event`, `on_transcript`, `on_region`, `on_turn` of `observer` from now on."""
+
+    def attach_player(self, player: PlayerPort) -> Callable[[], None]:
+        """Send the assistant's audio to `player` from now on."""
+
+    def feed_microphone(self, pcm16: bytes) -> object:
+        """Take microphone audio; never blocks."""
+
+    async def ask(self, question: Any) -> Any:
+        """Say a clip or a text and wait for the turn."""
+
+    async def interrupt(self, reason: str = "button") -> object:
+        """Stop the answer."""
+
+    async def talk_start(self) -> object:
+        """Begin push-to-talk."""
+
+    async def talk_end(self) -> Any:
+        """End push-to-talk; gives a future of the turn."""
+
+    async def microphone_open(self) -> object:
+        """Open microphone: the server finds the turns."""
+
+    async def microphone_close(self) -> object:
+        """Close the open microphone."""
+
+    async def aclose(self) -> object:
+        """End the session. Idempotent."""
+
+
+Connect = Callable[..., Awaitable[SessionPort]]
+"""`realtime_nb.connect` or a stand-in: called with the Studio's connect options, awaited for a session."""
