@@ -17,7 +17,8 @@ NOISE_PERCENTILE = 5
 METHOD = (
     f"RMS of {FRAME_MS} ms frames; speech is any run of at least {MIN_RUN_FRAMES} frames that are both at most "
     f"{BELOW_LOUDEST_DB:g} dB below the loudest frame and at least {ABOVE_NOISE_DB:g} dB above the noise "
-    f"(the {NOISE_PERCENTILE}th percentile of {NOISE_FRAME_MS} ms frames). Start and end are the first and the last such frame's edge."
+    f"(the {NOISE_PERCENTILE}th percentile of {NOISE_FRAME_MS} ms frames). "
+    "Start and end are the outer edges of the first and the last run."
 )
 """How `speech_bounds_ms` decides, for manifests and reports."""
 
