@@ -1,0 +1,108 @@
+"""The command line: `realtime-nb serve`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from realtime_nb.errors import ConfigurationError, RealtimeError
+
+
+class Command(msgspec.Struct, frozen=True):
+    """One subcommand.
+
+    Attributes:
+        name: what users type.
+        help: one line.
+        options: adds its arguments to a parser.
+        run: does it and returns the exit status.
+    """
+
+    name: str
+    help: str
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status: 0 done, 1 it could not, 2 it was asked wrongly."""
+    parser = argparse.ArgumentParser(prog="realtime-nb", description="A voice AI toolkit for notebooks.")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
+        command.options(subparser)
+        subparser.set_defaults(run=command.run)
+    chosen = parser.parse_args(arguments)
+    try:
+        status: int = chosen.run(chosen)
+    except ConfigurationError as problem:
+        print(f"realtime-nb: {problem}", file=sys.stderr)
+        return 2
+    except RealtimeError as problem:
+        print(f"realtime-nb: {problem}", file=sys.stderr)
+        return 1
+    return status
+
+
+# --- serve ------------------------------------------------------------------------------------------------------
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen; other than loopback needs --api-key")
+    parser.add_argument("--port", type=int, default=8765, help="0 for any free one (default: %(default)s)")
+    parser.add_argument("--engine", default="offline", help="offline, scripted, or an installed one")
+    parser.add_argument("--chat", help="base URL of an OpenAI-compatible chat server, with #model after it")
+    parser.add_argument("--chat-api-key", help="the key for that chat server")
+    parser.add_argument("--api-key", help="the key that clients must give (on loopback any key is accepted without)")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from realtime_nb.server.admission import is_loopback
+
+    if options.api_key is None and not is_loopback(options.host):
+        raise ConfigurationError(
+            f"Serving on {options.host} without a key would let the whole network in.",
+            what_now="Add --api-key, or listen on 127.0.0.1.",
+        )
+    return asyncio.run(_serve_until_signal(options))
+
+
+async def _serve_until_signal(options: argparse.Namespace) -> int:
+    from realtime_nb.engines.registry import create
+    from realtime_nb.server.app import EmbeddedServer
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    engines = create(options.engine, chat=options.chat, chat_api_key=options.chat_api_key)
+    starting = asyncio.create_task(
+        EmbeddedServer.start(
+            engines, options.host, options.port, api_key=options.api_key, allow_any_key=options.api_key is None
+        )
+    )
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait([starting])
+        return 0
+    server = await starting
+    try:
+        print(f"listening on {server.url}", flush=True)
+        await stopping
+    finally:
+        await server.aclose()
+    return 0
+
+
+COMMANDS = (Command("serve", "Serve the OpenAI Realtime protocol with local engines.", _serve_options, _serve),)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Who may open a connection, and what they asked for. Pure functions of headers and query."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from realtime_nb.errors import RemoteProtocolError
+
+SUBPROTOCOL = "realtime"
+KEY_SUBPROTOCOL = "openai-insecure-api-key."
+BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
+
+CLOSE_BAD_KEY = 3000
+CLOSE_BAD_REQUEST = 4000
+
+
+class Keyring(msgspec.Struct, frozen=True, kw_only=True):
+    """Which keys are accepted: any, or exactly one."""
+
+    key: str | None
+
+    def accepts(self, offered: str | None) -> bool:
+        """Compare in constant time."""
+        if self.key is None:
+            return True
+        return offered is not None and hmac.compare_digest(offered.encode(), self.key.encode())
+
+
+class Refused(Exception):
+    """The connection must end with an `error` event and this close code."""
+
+    def __init__(self, code: int, problem: RemoteProtocolError) -> None:
+        super().__init__(problem.message)
+        self.close_code = code
+        self.problem = problem
+
+    @property
+    def reason(self) -> str:
+        """The close reason, `<error.type>.<error.code>`."""
+        return f"invalid_request_error.{self.problem.code}"
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """What an admitted client asked for."""
+
+    session_type: str
+    model: str
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address is this machine's loopback."""
+    return host.strip("[]").lower() in LOOPBACK_NAMES or host.startswith("127.")
+
+
+def origin_allowed(origin: str | None, *, host: str) -> bool:
+    """Return whether a page of this origin may talk to a server bound to `host`.
+
+    On loopback only pages of this machine may, for there a key protects nothing that a page could not guess. No
+    Origin (not a browser) is fine; elsewhere the key decides.
+    """
+    if origin is None or not is_loopback(host):
+        return True
+    try:
+        page = urlsplit(origin)
+        return page.scheme in ("http", "https") and page.hostname is not None and is_loopback(page.hostname)
+    except ValueError:
+        return False
+
+
+def offered_key(headers: Mapping[str, str], subprotocols: Sequence[str]) -> str | None:
+    """Return the key in the Authorization header or in the browser's subprotocol list."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    insecure = (one.removeprefix(KEY_SUBPROTOCOL) for one in subprotocols if one.startswith(KEY_SUBPROTOCOL))
+    return next(insecure, None)
+
+
+def admit(
+    headers: Mapping[str, str], subprotocols: Sequence[str], query: Mapping[str, str], keys: Keyring
+) -> Admission:
+    """Check key, dialect and model, in the service's order.
+
+    Raises:
+        Refused: with the service's error code and close code.
+    """
+    if not keys.accepts(offered_key(headers, subprotocols)):
+        raise Refused(
+            CLOSE_BAD_KEY,
+            RemoteProtocolError("Incorrect API key provided.", code="invalid_api_key"),
+        )
+    if "realtime=v1" in headers.get("openai-beta", "") or BETA_SUBPROTOCOL in subprotocols:
+        raise Refused(
+            CLOSE_BAD_REQUEST,
+            RemoteProtocolError(
+                "The Realtime beta API is not supported. Leave out the OpenAI-Beta header and use the GA events.",
+                code="beta_api_shape_disabled",
+            ),
+        )
+    transcription = query.get("intent") == "transcription"
+    model = query.get("model", "")
+    if not model and not transcription:
+        raise Refused(
+            CLOSE_BAD_REQUEST,
+            RemoteProtocolError(
+                "You must provide a model parameter, for example /v1/realtime?model=gpt-realtime.",
+                code="missing_model",
+                param="model",
+            ),
+        )
+    return Admission(session_type="transcription" if transcription else "realtime", model=model)

@@ -1,0 +1,238 @@
+"""The embedded server: `/v1/realtime` and `/v1/models` on whatever loop starts it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from realtime_nb.engines.base import EngineSet
+from realtime_nb.errors import ConfigurationError
+from realtime_nb.protocol.codec import encode
+from realtime_nb.protocol.ids import IdFactory
+from realtime_nb.protocol.server_events import ErrorDetails, ErrorEvent
+from realtime_nb.protocol.session_config import SessionConfig
+from realtime_nb.server.admission import (
+    SUBPROTOCOL,
+    Admission,
+    Keyring,
+    Refused,
+    admit,
+    is_loopback,
+    offered_key,
+    origin_allowed,
+)
+from realtime_nb.server.limits import Limits
+from realtime_nb.server.realtime import RealtimeConnection, Sleep
+from realtime_nb.server.wire import Goodbye
+
+SHUTTING_DOWN = Goodbye(1001, "The server is shutting down.")
+STOP_TIMEOUT_S = 5.0
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn without signal handlers: the process belongs to somebody else."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class EmbeddedServer:
+    """A server on the current loop. Make one with `start`.
+
+    Attributes:
+        url: the base URL, "http://127.0.0.1:PORT/v1".
+        token: the key that clients must give; with `allow_any_key` one that works like any other.
+        engines: what hears, thinks and speaks here; started and closed with the server.
+    """
+
+    def __init__(
+        self, engines: EngineSet, *, host: str, keys: Keyring, token: str, limits: Limits, sleep: Sleep
+    ) -> None:
+        self.engines = engines
+        self.token = token
+        self.url = ""
+        self._host = host
+        self._keys = keys
+        self._limits = limits
+        self._sleep = sleep
+        self._ids = IdFactory()
+        self._connections: dict[RealtimeConnection, asyncio.Task[Any]] = {}
+        self._server: _QuietServer | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @classmethod
+    async def start(
+        cls,
+        engines: EngineSet,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        api_key: str | None = None,
+        allow_any_key: bool = False,
+        limits: Limits | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> EmbeddedServer:
+        """Warm the engines, bind, and serve until `aclose`.
+
+        Args:
+            engines: not started; owned by the server from here on, also when this raises.
+            host: where to listen.
+            port: 0 for any free one.
+            api_key: the key to ask for; None makes a new token for this run.
+            allow_any_key: accept any key or none; only on loopback.
+            limits: bounds of a connection.
+            sleep: how to wait for a session's maximum duration, in seconds.
+
+        Raises:
+            ConfigurationError: the address cannot be used, or any key was to be accepted beyond loopback.
+            EngineError: an engine cannot start.
+        """
+        if allow_any_key and not is_loopback(host):
+            raise ConfigurationError(
+                f"A server on {host} would accept any key from the network.", what_now="Give it an API key."
+            )
+        token = api_key or f"rtnb_{secrets.token_urlsafe(24)}"
+        keys = Keyring(key=None if allow_any_key else token)
+        server = cls(engines, host=host, keys=keys, token=token, limits=limits or Limits(), sleep=sleep)
+        try:
+            listener = _bind(host, port)
+            await engines.start()
+            await server._serve(listener)
+        except BaseException:
+            await server.aclose()
+            raise
+        return server
+
+    async def _serve(self, listener: socket.socket) -> None:
+        bound_port = listener.getsockname()[1]
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{shown}:{bound_port}/v1"
+        self._server = _QuietServer(
+            uvicorn.Config(
+                self.app(),
+                log_config=None,
+                lifespan="off",
+                ws="websockets-sansio",
+                ws_max_size=self._limits.message_bytes,
+                ws_ping_interval=self._limits.ping_s,
+                ws_ping_timeout=self._limits.ping_s,
+                ws_per_message_deflate=False,
+                timeout_graceful_shutdown=int(STOP_TIMEOUT_S),
+            )
+        )
+        self._serving = asyncio.create_task(self._server.serve([listener]), name="embedded-server")
+        while not self._server.started:
+            if self._serving.done():
+                self._serving.result()
+                raise ConfigurationError("The embedded server did not start.")
+            await asyncio.sleep(0.005)
+
+    async def aclose(self) -> None:
+        """End every session with 1001, stop listening, release the engines. Closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        for connection in self._connections:
+            connection.end(SHUTTING_DOWN)
+        if self._connections:
+            await asyncio.wait(list(self._connections.values()), timeout=STOP_TIMEOUT_S)
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await asyncio.wait([self._serving])
+        await self.engines.aclose()
+
+    # --- routes -------------------------------------------------------------------------------------------------
+
+    def app(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/v1/models", self._models),
+                WebSocketRoute("/v1/realtime", self._realtime),
+            ]
+        )
+
+    async def _models(self, request: Request) -> JSONResponse:
+        if not origin_allowed(request.headers.get("origin"), host=self._host):
+            return _refusal(403, "This origin may not use the server.", "invalid_origin")
+        if not self._keys.accepts(offered_key(request.headers, [])):
+            return _refusal(401, "Incorrect API key provided.", "invalid_api_key")
+        model = {"id": self.engines.model, "object": "model", "created": 0, "owned_by": "realtime-nb"}
+        return JSONResponse({"object": "list", "data": [model]})
+
+    async def _realtime(self, websocket: WebSocket) -> None:
+        if self._closed or not origin_allowed(websocket.headers.get("origin"), host=self._host):
+            await websocket.close()  # before accept: HTTP 403
+            return
+        offered = list(websocket.scope.get("subprotocols", []))
+        await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        try:
+            admission = admit(websocket.headers, offered, websocket.query_params, self._keys)
+        except Refused as refused:
+            await self._refuse(websocket, refused)
+            return
+        connection = RealtimeConnection(
+            websocket, self.engines, self._config(admission), limits=self._limits, sleep=self._sleep
+        )
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[connection] = task
+        try:
+            await connection.run()
+        finally:
+            del self._connections[connection]
+
+    async def _refuse(self, websocket: WebSocket, refused: Refused) -> None:
+        problem = refused.problem
+        details = ErrorDetails(
+            type="invalid_request_error", code=problem.code, message=problem.message, param=problem.param
+        )
+        await websocket.send_text(encode(ErrorEvent(event_id=self._ids.new("event"), error=details)))
+        await websocket.close(refused.close_code, refused.reason)
+
+    def _config(self, admission: Admission) -> SessionConfig:
+        transcription = admission.session_type == "transcription"
+        return SessionConfig(
+            type="transcription" if transcription else "realtime",
+            object="realtime.transcription_session" if transcription else "realtime.session",
+            id=self._ids.new("sess"),
+            model=admission.model or self.engines.model,
+            expires_at=int(time.time() + self._limits.session_s),
+        )
+
+
+def _refusal(status: int, message: str, code: str) -> JSONResponse:
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+    return JSONResponse({"error": error}, status_code=status)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as problem:
+        raise ConfigurationError(
+            f"The server cannot listen on {host}:{port}: {problem}.",
+            what_now="Choose another port, or 0 for any free one.",
+        ) from problem
+    return listener

@@ -1,0 +1,36 @@
+"""The wire's audio to what detectors and recognisers hear: 16 kHz PCM16."""
+
+from __future__ import annotations
+
+from realtime_nb.audio.format import WIRE_SAMPLE_RATE_HZ
+from realtime_nb.audio.g711 import decode_alaw, decode_mulaw
+from realtime_nb.audio.pcm import pcm16_from_bytes
+from realtime_nb.audio.resample import Resampler
+from realtime_nb.engines.base import RECOGNISER_SAMPLE_RATE_HZ, Pcm16
+from realtime_nb.protocol.session_config import AudioFormat, AudioPcm, AudioPcmu
+from realtime_nb.server.output_audio import G711_SAMPLE_RATE_HZ
+
+
+class InputDecoder:
+    """Decodes one stream in one format. A sample cut in two by a chunk's border is put together again."""
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._format = audio_format
+        pcm = isinstance(audio_format, AudioPcm)
+        self._resampler = Resampler(WIRE_SAMPLE_RATE_HZ if pcm else G711_SAMPLE_RATE_HZ, RECOGNISER_SAMPLE_RATE_HZ)
+        self._odd = b""
+
+    def decode(self, audio: bytes) -> Pcm16:
+        """Return more audio, int16 at 16 kHz."""
+        if isinstance(self._format, AudioPcm):
+            audio = self._odd + audio
+            whole = len(audio) - len(audio) % 2
+            self._odd = audio[whole:]
+            return self._resampler.process(pcm16_from_bytes(audio[:whole]))
+        decode = decode_mulaw if isinstance(self._format, AudioPcmu) else decode_alaw
+        return self._resampler.process(decode(audio))
+
+
+def decode_whole(audio: bytes, audio_format: AudioFormat) -> Pcm16:
+    """Return a whole recording, int16 at 16 kHz."""
+    return InputDecoder(audio_format).decode(audio)

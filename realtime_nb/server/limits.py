@@ -1,0 +1,27 @@
+"""The named bounds of the server."""
+
+from __future__ import annotations
+
+import msgspec
+
+MIB = 1024 * 1024
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of one connection.
+
+    Attributes:
+        session_s: after so many seconds `session_expired` is sent and the connection closed with 1001.
+        reply_ahead_bytes: a reply waits while so many bytes are unsent, so that a slow network slows it down.
+        unsent_bytes: beyond this the client is cut off (close 1008, `slow_consumer`).
+        close_wait_s: how long an ending connection may take to send what is left.
+        message_bytes: of one WebSocket message; 15 MiB of audio are 20 MiB of base64.
+        ping_s: between pings, and how long the pong may take.
+    """
+
+    session_s: float = 3600.0
+    reply_ahead_bytes: int = 1 * MIB
+    unsent_bytes: int = 32 * MIB
+    close_wait_s: float = 2.0
+    message_bytes: int = 22 * MIB
+    ping_s: float = 20.0

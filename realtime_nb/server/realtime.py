@@ -1,0 +1,157 @@
+"""One connection of `/v1/realtime`: one owner, one reader, one writer, and the work that events ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from realtime_nb.engines.base import EngineSet
+from realtime_nb.errors import RemoteProtocolError
+from realtime_nb.protocol.server import (
+    Action,
+    AudioAppended,
+    BufferCleared,
+    Committed,
+    ResponseRequested,
+    ResponseStopped,
+    ServerProtocol,
+    SessionChanged,
+)
+from realtime_nb.protocol.session_config import SessionConfig
+from realtime_nb.server.hearing import Ears
+from realtime_nb.server.limits import Limits
+from realtime_nb.server.metering import Meter
+from realtime_nb.server.outbox import Outbox
+from realtime_nb.server.reply import Replies
+from realtime_nb.server.turn_taking import TurnTaking
+from realtime_nb.server.wire import CLIENT_GONE, SLOW_CONSUMER, Goodbye, Wire
+
+logger = logging.getLogger(__name__)
+
+Sleep = Callable[[float], Awaitable[None]]
+
+EXPIRED = "Your session hit the maximum duration of 60 minutes."
+
+
+class RealtimeConnection:
+    """Serves one accepted WebSocket until either side ends it.
+
+    Args:
+        websocket: accepted; owned from here on.
+        engines: started.
+        config: the session's first settings, with id, model and expiry.
+        limits: bounds.
+        sleep: how to wait for the session's end, in seconds.
+    """
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        engines: EngineSet,
+        config: SessionConfig,
+        *,
+        limits: Limits,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._websocket = websocket
+        self._engines = engines
+        self._limits = limits
+        self._sleep = sleep
+        self._outbox = Outbox(room_bytes=limits.reply_ahead_bytes, limit_bytes=limits.unsent_bytes)
+        self._protocol = ServerProtocol(config)
+        self._goodbye: asyncio.Future[Goodbye] = asyncio.get_running_loop().create_future()
+
+    def end(self, goodbye: Goodbye) -> None:
+        """End the connection soon; the first reason wins. `run` returns when everything is released."""
+        if not self._goodbye.done():
+            self._goodbye.set_result(goodbye)
+
+    async def run(self) -> None:
+        """Serve. Returns when the connection has ended and no task of it is left. Cancelling it ends it."""
+        goodbye = Goodbye(1011, "server_error")
+        writer = asyncio.create_task(self._write(), name="realtime-writer")
+        try:
+            goodbye = await self._serve()
+        except* Exception:
+            logger.exception("a realtime connection failed")
+        finally:
+            await self._leave(goodbye, writer)
+
+    async def _serve(self) -> Goodbye:
+        async with asyncio.TaskGroup() as group:
+            wire = Wire(self._protocol, self._outbox, self._engines, group, self.end)
+            self._protocol.meter = meter = Meter(self._protocol)
+            self._protocol.open()
+            wire.flush()
+            ears = Ears(wire)
+            replies = Replies(wire, ears, meter)
+            wire.spawn(self._read(wire, TurnTaking(wire, ears, replies), replies), name="realtime-reader")
+            wire.spawn(self._expire(wire), name="realtime-expiry")
+            goodbye = await self._goodbye
+            wire.cancel_all()
+        return goodbye
+
+    async def _read(self, wire: Wire, turns: TurnTaking, replies: Replies) -> None:
+        while True:
+            try:
+                message = await self._websocket.receive()
+            except (WebSocketDisconnect, RuntimeError):
+                break
+            if message["type"] != "websocket.receive":
+                break
+            text = message.get("text")
+            actions = self._protocol.receive(text if text is not None else message["bytes"])
+            wire.flush()
+            for action in actions:
+                await self._act(action, turns, replies)
+            wire.flush()
+        self.end(CLIENT_GONE)
+
+    async def _act(self, action: Action, turns: TurnTaking, replies: Replies) -> None:
+        match action:
+            case AudioAppended():
+                await turns.audio(action.audio)
+            case Committed():
+                turns.committed(action)
+            case BufferCleared():
+                turns.cleared()
+            case SessionChanged():
+                turns.reconfigured(action.before, action.after)
+            case ResponseRequested():
+                replies.start(action.response)
+            case ResponseStopped():
+                replies.stopped(action.response)
+
+    async def _expire(self, wire: Wire) -> None:
+        await self._sleep(self._limits.session_s)
+        problem = RemoteProtocolError(EXPIRED, code="session_expired")
+        self._protocol.error(problem)
+        wire.flush()
+        self.end(Goodbye(1001, EXPIRED))
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                for frame in await self._outbox.take():
+                    await self._websocket.send_text(frame)
+                    self._outbox.sent(frame)
+        except (WebSocketDisconnect, RuntimeError):
+            self.end(CLIENT_GONE)
+
+    async def _leave(self, goodbye: Goodbye, writer: asyncio.Task[None]) -> None:
+        """Send what is left, say goodbye, stop the writer; a client that does not read gets no more than that."""
+        try:
+            if goodbye.code:
+                with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+                    async with asyncio.timeout(0 if goodbye == SLOW_CONSUMER else self._limits.close_wait_s):
+                        await self._outbox.drained()
+                with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+                    async with asyncio.timeout(self._limits.close_wait_s):
+                        await self._websocket.close(goodbye.code, goodbye.reason)
+        finally:
+            writer.cancel()
+            await asyncio.wait([writer])

@@ -1,0 +1,151 @@
+"""Responses being produced: from the conversation through a production to the wire, to exactly one end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from realtime_nb.engines.base import ChatMessage, ChatRequest
+from realtime_nb.errors import EngineError
+from realtime_nb.protocol.server_response import ResponseSettings, ServerResponse
+from realtime_nb.server.context import chat_request
+from realtime_nb.server.hearing import Ears
+from realtime_nb.server.metering import Meter, output_tokens
+from realtime_nb.server.output_audio import OutputEncoder
+from realtime_nb.server.production import Broke, Called, Ended, Piece, Production, Spoken, Written
+from realtime_nb.server.wire import Wire
+
+logger = logging.getLogger(__name__)
+
+
+class Draft:
+    """A production under way, and what it was made for. Nothing of it is on the wire until it is claimed."""
+
+    def __init__(self, wire: Wire, settings: ResponseSettings, request: ChatRequest) -> None:
+        self.settings = settings
+        self.request = request
+        self.production = Production(request, wire.engines, voice=settings.voice, speed=settings.speed)
+        self._task = wire.spawn(self.production.run(), name="reply-production")
+
+    def fits(self, settings: ResponseSettings, request: ChatRequest) -> bool:
+        """Whether it is just what would be made now."""
+        return self.settings == settings and self.request == request
+
+    def discard(self) -> None:
+        """Stop the work and forget it. Calling twice is fine."""
+        self._task.cancel()
+
+
+class Replies:
+    """All responses of one connection; out-of-band ones run beside the default conversation's.
+
+    Args:
+        wire: of the connection.
+        ears: knows what users said.
+        meter: counts tokens.
+    """
+
+    def __init__(self, wire: Wire, ears: Ears, meter: Meter) -> None:
+        self._wire = wire
+        self._ears = ears
+        self._meter = meter
+        self._writing: dict[str, asyncio.Task[None]] = {}
+        self.on_end: Callable[[], None] = lambda: None
+        """Called after every response's end."""
+
+    def start(self, response: ServerResponse, draft: Draft | None = None) -> None:
+        """Write a response to its end, out of `draft` if that still fits."""
+        task = self._wire.spawn(self._write(response, draft), name=f"reply-{response.id}")
+        self._writing[response.id] = task
+        task.add_done_callback(lambda _: self._writing.pop(response.id, None))
+
+    def stopped(self, response: ServerResponse) -> None:
+        """A response was cancelled and has its end; stop all work on it at once."""
+        task = self._writing.get(response.id)
+        if task is not None:
+            task.cancel()
+        self._after()
+
+    def request(self, settings: ResponseSettings, *more: ChatMessage) -> ChatRequest:
+        """Return what the chat model would read now; `more` are messages that are not items yet."""
+        items = settings.input if settings.input is not None else self._wire.protocol.conversation
+        return chat_request(settings, items, self._ears.transcripts, *more)
+
+    async def _write(self, response: ServerResponse, draft: Draft | None) -> None:
+        try:
+            draft = await self._draft(response, draft)
+            await self._copy(response, draft.production)
+        except EngineError as failure:
+            response.fail(code="server_error", message=str(failure))
+        except Exception as failure:
+            logger.exception("writing response %s failed", response.id)
+            response.fail(code="server_error", message=f"The server failed: {type(failure).__name__}.")
+        finally:
+            if draft is not None:
+                draft.discard()
+        self._after()
+
+    def _after(self) -> None:
+        self._wire.protocol.emit(self._meter.rate_limits())
+        self._wire.flush()
+        self.on_end()
+
+    async def _draft(self, response: ServerResponse, draft: Draft | None) -> Draft:
+        """Return a draft that fits what is known now, when all user audio has its words."""
+        try:
+            settings, config = response.settings, self._wire.protocol.config
+            items = settings.input if settings.input is not None else list(self._wire.protocol.conversation)
+            for item in items:
+                if not item.id:
+                    item.id = self._wire.protocol.ids.new("item")
+            await self._ears.hear(items, config.audio.input.format)
+            request = self.request(settings)
+        except BaseException:
+            if draft is not None:
+                draft.discard()
+            raise
+        if draft is not None and draft.fits(settings, request):
+            return draft
+        if draft is not None:
+            draft.discard()
+        return Draft(self._wire, settings, request)
+
+    async def _copy(self, response: ServerResponse, production: Production) -> None:
+        encoder = OutputEncoder(response.settings.format)
+        message_open = False
+        while not response.ended:
+            piece = await production.take()
+            if isinstance(piece, Written | Spoken) and not message_open:
+                response.begin_message()
+                message_open = True
+            elif isinstance(piece, Called):
+                message_open = False
+            self._put(response, piece, encoder)
+            self._check_length(response)
+            if not production.waiting or response.ended:
+                self._wire.flush()
+            await self._wire.outbox.room()
+
+    def _put(self, response: ServerResponse, piece: Piece, encoder: OutputEncoder) -> None:
+        match piece:
+            case Written():
+                response.text(piece.text)
+            case Spoken():
+                if piece.text:
+                    response.transcript(piece.text)
+                for audio_end_ms, characters in piece.marks:
+                    response.spoken(audio_end_ms, characters)
+                response.audio(encoder.encode(piece.pcm16))
+            case Called():
+                response.function_call(piece.name, piece.arguments)
+            case Broke():
+                response.fail(code="server_error", message=str(piece.error))
+            case Ended():
+                response.complete()
+
+    def _check_length(self, response: ServerResponse) -> None:
+        limit = response.settings.max_output_tokens
+        written = output_tokens(response)
+        if isinstance(limit, int) and written.text_tokens + written.audio_tokens >= limit:
+            response.incomplete("max_output_tokens")

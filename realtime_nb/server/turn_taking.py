@@ -1,0 +1,259 @@
+"""Who speaks when: user audio to turns, turns to items and responses, replies prepared while the silence lasts.
+
+Speculation: at a short silence the recogniser is asked for the words so far and the reply is begun, in a draft that
+nothing on the wire shows. When the turn really ends the draft is claimed and all that it holds is written at once; when
+speech goes on, or the session's settings or the conversation changed meanwhile, it is thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import numpy as np
+
+from realtime_nb.engines.base import RECOGNISER_SAMPLE_RATE_HZ, Pcm16
+from realtime_nb.engines.turn_detector import (
+    SilenceBegan,
+    SpeechDetector,
+    SpeechResumed,
+    SpeechStarted,
+    SpeechStopped,
+    TurnSignal,
+)
+from realtime_nb.errors import EngineError, RemoteProtocolError
+from realtime_nb.protocol.server import Committed, ResponseStopped
+from realtime_nb.protocol.server_response import settings_for
+from realtime_nb.protocol.session_config import SemanticVad, ServerVad, SessionConfig, TurnDetection
+from realtime_nb.server.context import spoken_message
+from realtime_nb.server.hearing import Ears, Utterance
+from realtime_nb.server.input_audio import InputDecoder
+from realtime_nb.server.reply import Draft, Replies
+from realtime_nb.server.wire import Wire
+
+SLICE_SAMPLES = 320
+"""Audio is looked at in slices of 20 ms."""
+SLICES_PER_BREATH = 10
+"""After so many slices other tasks get the loop."""
+SAMPLES_PER_MS = RECOGNISER_SAMPLE_RATE_HZ // 1000
+KEPT_BEFORE_PREFIX_MS = 1000
+"""Silence kept beyond the prefix padding; a detector finds an onset at most 300 ms late."""
+SEMANTIC_HOLD_MS = {"low": 1200, "medium": 700, "auto": 700, "high": 400}
+
+
+class TurnTaking:
+    """Follows one connection's user audio.
+
+    `semantic_vad` is for now a `server_vad` whose hold goes by eagerness; it does not yet read the words.
+    """
+
+    def __init__(self, wire: Wire, ears: Ears, replies: Replies) -> None:
+        self._wire = wire
+        self._ears = ears
+        self._replies = replies
+        self._utterance: Utterance | None = None
+        self._held: list[Pcm16] | None = None
+        self._drafting: asyncio.Task[None] | None = None
+        self._draft: Draft | None = None
+        self._start_ms = 0.0
+        self._response_due = False
+        self._history: deque[Pcm16] = deque()
+        self._history_samples = 0
+        self._detector: SpeechDetector | None = None
+        self._base_ms = 0.0
+        self._decoder = InputDecoder(wire.protocol.config.audio.input.format)
+        self._watch()
+        replies.on_end = self._respond_late
+
+    @property
+    def _detection(self) -> TurnDetection | None:
+        return self._wire.protocol.config.audio.input.turn_detection
+
+    def _watch(self) -> None:
+        """Look for speech from here on, as the settings say."""
+        detection = self._detection
+        self._history.clear()
+        self._history_samples = 0
+        self._detector = None
+        if detection is not None:
+            buffer = self._wire.protocol.input_buffer
+            self._base_ms = buffer.end_ms
+            self._detector = SpeechDetector(self._wire.engines.vad(), sample_rate_hz=RECOGNISER_SAMPLE_RATE_HZ)
+            self._tune(self._detector, detection)
+
+    def _tune(self, detector: SpeechDetector, detection: TurnDetection) -> None:
+        if isinstance(detection, ServerVad):
+            detector.threshold = detection.threshold
+            detector.prefix_padding_ms = detection.prefix_padding_ms
+            detector.silence_duration_ms = detection.silence_duration_ms
+        elif isinstance(detection, SemanticVad):
+            detector.silence_duration_ms = SEMANTIC_HOLD_MS[detection.eagerness]
+
+    # --- what the client does -----------------------------------------------------------------------------------
+
+    async def audio(self, audio: bytes) -> None:
+        """Take appended audio, in the wire's format. Long audio is looked at in breaths, never blocking the loop."""
+        pcm16 = self._decoder.decode(audio)
+        for count, start in enumerate(range(0, len(pcm16), SLICE_SAMPLES), start=1):
+            self._hear(pcm16[start : start + SLICE_SAMPLES])
+            if count % SLICES_PER_BREATH == 0:
+                await asyncio.sleep(0)
+        if self._detector is not None and not self._detector.speaking:
+            kept_ms = self._detector.prefix_padding_ms + KEPT_BEFORE_PREFIX_MS
+            self._wire.protocol.input_buffer.discard_before(self._base_ms + self._detector.total_ms - kept_ms)
+
+    def committed(self, committed: Committed) -> None:
+        """The client ended the turn by hand."""
+        utterance, protocol = self._utterance, self._wire.protocol
+        seconds = len(committed.audio) / protocol.input_buffer.bytes_per_ms / 1000
+        self._drop_draft()
+        self._feed_held()
+        self._utterance = None
+        if self._detector is not None:
+            self._detector.abandon()
+        if utterance is None:
+            audio_format = protocol.config.audio.input.format
+            self._ears.recall(str(committed.item.id), committed.audio, audio_format, seconds=seconds)
+        else:
+            self._ears.settle(utterance, seconds=seconds)
+
+    def cleared(self) -> None:
+        """The client threw the buffer away."""
+        self._abandon()
+        if self._detector is not None:
+            self._detector.abandon()
+
+    def reconfigured(self, before: SessionConfig, after: SessionConfig) -> None:
+        """Follow changed settings: of the same detection at once, else from the next audio on."""
+        old, new = before.audio.input, after.audio.input
+        if old.format != new.format:
+            self._decoder = InputDecoder(new.format)
+        if old.format != new.format or (old.turn_detection is None) != (new.turn_detection is None):
+            self._abandon()
+            self._wire.protocol.speech_item_id = None
+            self._watch()
+        elif self._detector is not None and new.turn_detection is not None:
+            self._tune(self._detector, new.turn_detection)
+
+    # --- what the audio says ------------------------------------------------------------------------------------
+
+    def _hear(self, pcm16: Pcm16) -> None:
+        if self._detector is None:
+            if self._utterance is None:
+                self._utterance = self._ears.listen(self._wire.protocol.reserve_user_item())
+            self._utterance.feed(pcm16)
+            return
+        self._remember(pcm16, self._detector)
+        signals = self._detector.feed(pcm16)
+        for signal in signals:
+            self._follow(signal, self._detector)
+        if self._utterance is None or any(isinstance(signal, SpeechStarted) for signal in signals):
+            return
+        if self._held is None:
+            self._utterance.feed(pcm16)
+        else:
+            self._held.append(pcm16)
+
+    def _remember(self, pcm16: Pcm16, detector: SpeechDetector) -> None:
+        self._history.append(pcm16)
+        self._history_samples += len(pcm16)
+        kept = (detector.prefix_padding_ms + KEPT_BEFORE_PREFIX_MS) * SAMPLES_PER_MS
+        while self._history_samples - len(self._history[0]) > kept:
+            self._history_samples -= len(self._history.popleft())
+
+    def _follow(self, signal: TurnSignal, detector: SpeechDetector) -> None:
+        match signal:
+            case SpeechStarted():
+                self._started(signal, detector)
+            case SilenceBegan():
+                self._held = []
+                self._begin_draft()
+            case SpeechResumed():
+                self._drop_draft()
+                self._feed_held()
+            case SpeechStopped():
+                self._stopped(signal)
+
+    def _started(self, signal: SpeechStarted, detector: SpeechDetector) -> None:
+        protocol = self._wire.protocol
+        self._start_ms = self._base_ms + signal.audio_start_ms
+        stops = protocol.speech_started(round(self._start_ms))
+        self._wire.flush()
+        for stop in stops:
+            if isinstance(stop, ResponseStopped):
+                self._replies.stopped(stop.response)
+        self._response_due = False
+        self._utterance = self._ears.listen(protocol.reserve_user_item())
+        heard = np.concatenate(list(self._history))
+        behind = round((detector.total_ms - signal.audio_start_ms) * SAMPLES_PER_MS)
+        self._utterance.feed(heard[max(0, len(heard) - behind) :])
+
+    def _stopped(self, signal: SpeechStopped) -> None:
+        utterance, draft = self._utterance, self._draft
+        self._utterance = self._held = self._draft = None
+        end_ms = round(self._base_ms + signal.audio_end_ms)
+        committed = self._wire.protocol.speech_stopped(end_ms, start_ms=self._start_ms)
+        if self._drafting is not None:
+            self._drafting.cancel()
+        if utterance is not None:
+            seconds = len(committed.audio) / self._wire.protocol.input_buffer.bytes_per_ms / 1000
+            self._ears.settle(utterance, seconds=seconds)
+        detection = self._detection
+        if detection is not None and detection.create_response and self._wire.protocol.config.type == "realtime":
+            self._respond(draft)
+        elif draft is not None:
+            draft.discard()
+        self._wire.flush()
+
+    # --- replies ------------------------------------------------------------------------------------------------
+
+    def _respond(self, draft: Draft | None) -> None:
+        """Create the turn's response, or as soon as the one in progress has ended."""
+        try:
+            response = self._wire.protocol.create_response()
+        except RemoteProtocolError:
+            self._response_due = True
+            if draft is not None:
+                draft.discard()
+            return
+        self._replies.start(response, draft)
+
+    def _respond_late(self) -> None:
+        if self._response_due and self._wire.protocol.active_default is None:
+            self._response_due = False
+            self._respond(None)
+
+    def _begin_draft(self) -> None:
+        detection, protocol = self._detection, self._wire.protocol
+        if self._utterance is None or detection is None or not detection.create_response:
+            return
+        if protocol.config.type == "realtime" and protocol.active_default is None:
+            self._drafting = self._wire.spawn(self._prepare(self._utterance), name="turn-draft")
+
+    async def _prepare(self, utterance: Utterance) -> None:
+        try:
+            heard = await utterance.hypothesis()
+        except EngineError:
+            return
+        settings = settings_for(self._wire.protocol.config, None, None)
+        self._draft = Draft(self._wire, settings, self._replies.request(settings, spoken_message(heard)))
+
+    def _drop_draft(self) -> None:
+        if self._drafting is not None:
+            self._drafting.cancel()
+        if self._draft is not None:
+            self._draft.discard()
+        self._drafting = self._draft = None
+
+    def _feed_held(self) -> None:
+        held, self._held = self._held or [], None
+        for pcm16 in held:
+            if self._utterance is not None:
+                self._utterance.feed(pcm16)
+
+    def _abandon(self) -> None:
+        """Forget the turn under way."""
+        self._drop_draft()
+        utterance, self._utterance, self._held = self._utterance, None, None
+        if utterance is not None:
+            self._wire.spawn(utterance.aclose(), name="utterance-close")
