@@ -1,1 +1,71 @@
 """Talk to voice models in a notebook, see every event, and measure what the ear really got."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from .audio import AudioClip
+    from .audio.bundled import clip
+    from .audio.bundled import clips as bundled_clips
+    from .notebook.connect import connect
+    from .notebook.doctor import doctor
+    from .notebook.nested_loops import allow_nested_loops
+    from .notebook.studio import Studio
+    from .session.session import Session
+    from .session.turn import Turn
+    from .widgets.inspector import EventInspector
+    from .widgets.player import Player
+    from .widgets.recorder import Recorder
+    from .widgets.waveform import Waveform
+
+_WHERE = {
+    # audio
+    "AudioClip": "audio",
+    "bundled_clips": "audio.bundled:clips",
+    "clip": "audio.bundled",
+    # session
+    "Session": "session.session",
+    "Turn": "session.turn",
+    # widgets
+    "EventInspector": "widgets.inspector",
+    "Player": "widgets.player",
+    "Recorder": "widgets.recorder",
+    "Waveform": "widgets.waveform",
+    # notebook
+    "Studio": "notebook.studio",
+    "allow_nested_loops": "notebook.nested_loops",
+    "connect": "notebook.connect",
+    "doctor": "notebook.doctor",
+}
+
+__all__ = [
+    "AudioClip",
+    "EventInspector",
+    "Player",
+    "Recorder",
+    "Session",
+    "Studio",
+    "Turn",
+    "Waveform",
+    "__version__",
+    "allow_nested_loops",
+    "bundled_clips",
+    "clip",
+    "connect",
+    "doctor",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        module, _, attribute = _WHERE[name].partition(":")
+        return getattr(importlib.import_module(f"{__name__}.{module}"), attribute or name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

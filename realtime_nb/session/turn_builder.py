@@ -71,8 +71,8 @@ class TurnBuilder:
             del self._waiting_events[:-2000]
 
     def take_sent(self, event: ce.ClientEventBase, logged: LoggedEvent) -> None:
-        """Follow one sent event (appended audio is on the tape and left out)."""
-        if not isinstance(event, ce.InputAudioBufferAppend):
+        """Follow one sent event (audio is on the tape, settings belong to no turn)."""
+        if not isinstance(event, ce.InputAudioBufferAppend | ce.SessionUpdate):
             self._waiting_events.append(logged)
 
     def lose_current(self, error: Exception) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from realtime_nb.errors import ConnectionLost
+
 NORMAL_CLOSE_CODE = 1000
 
 
@@ -29,3 +31,16 @@ class Transport(Protocol):
     async def aclose(self, code: int = NORMAL_CLOSE_CODE, reason: str = "") -> None:
         """Close. Closing twice is fine; a peer that does not answer is given up on after two seconds."""
         ...
+
+
+def connection_lost(code: int, reason: str) -> ConnectionLost:
+    """Return the error for a connection that ended with this close code."""
+    if code == NORMAL_CLOSE_CODE:
+        return ConnectionLost("The connection was closed.", code=code, reason=reason)
+    said = f" ({reason})" if reason else ""
+    return ConnectionLost(
+        f"The connection to the server broke, code {code}{said}.",
+        code=code,
+        reason=reason,
+        what_now="Everything received so far is kept; connect again to go on.",
+    )

@@ -6,7 +6,7 @@ import asyncio
 
 from realtime_nb.errors import ConnectionLost
 
-from .base import NORMAL_CLOSE_CODE
+from .base import NORMAL_CLOSE_CODE, connection_lost
 
 QUEUE_FRAMES = 4096
 
@@ -22,7 +22,7 @@ class MemoryTransport:
     async def send(self, frame: str) -> None:
         """Send one text frame. See `Transport.send`."""
         if self._ended is not None or self._peer is None:
-            raise self._ended or ConnectionLost("The connection was closed.")
+            raise self._ended or connection_lost(NORMAL_CLOSE_CODE, "")
         await self._peer._incoming.put(frame)
 
     async def receive(self) -> str | bytes:
@@ -43,7 +43,7 @@ class MemoryTransport:
         """Break the connection now; frames already sent still arrive."""
         for end in (self, self._peer):
             if end is not None and end._ended is None:
-                lost = ConnectionLost(f"The connection ended, code {code}.", code=code, reason=reason)
+                lost = connection_lost(code, reason)
                 end._ended = lost
                 if not end._incoming.full():
                     end._incoming.put_nowait(lost)

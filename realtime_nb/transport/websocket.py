@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from realtime_nb.errors import AuthenticationFailed, ConfigurationError, ConnectionLost, ConnectionRefused
 
-from .base import NORMAL_CLOSE_CODE
+from .base import NORMAL_CLOSE_CODE, connection_lost
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 CLOSE_TIMEOUT_S = 2.0
@@ -93,14 +93,4 @@ async def open_websocket(
 
 def _lost(closed: ConnectionClosed) -> ConnectionLost:
     frame = closed.rcvd or closed.sent
-    code = frame.code if frame is not None else 1006
-    reason = frame.reason if frame is not None else ""
-    if code == NORMAL_CLOSE_CODE:
-        return ConnectionLost("The connection was closed.", code=code, reason=reason)
-    said = f" ({reason})" if reason else ""
-    return ConnectionLost(
-        f"The connection to the server broke, code {code}{said}.",
-        code=code,
-        reason=reason,
-        what_now="Everything received so far is kept; connect again to go on.",
-    )
+    return connection_lost(1006, "") if frame is None else connection_lost(frame.code, frame.reason)

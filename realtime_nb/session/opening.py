@@ -1,0 +1,61 @@
+"""Opening a session on the running loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from realtime_nb.transport.base import Transport
+
+from .endpoint import Endpoint
+from .owner import SessionOwner
+from .session import Session
+
+
+async def open_session(
+    endpoint: Endpoint,
+    *,
+    settings: dict[str, Any],
+    engine: str = "",
+    open_transport: Callable[[], Awaitable[Transport]] | None = None,
+    timeout_s: float = 10.0,
+) -> Session:
+    """Connect to `endpoint` and return the session once its settings are in force.
+
+    The session lives in one owner task on the running loop until it is closed, breaks, or is no longer referenced.
+    Cancelling closes what was opened.
+
+    Args:
+        endpoint: the server.
+        settings: sent as the first `session.update`; {} sends none.
+        engine: who answers, for humans.
+        open_transport: how to connect; a WebSocket to the endpoint by default.
+        timeout_s: for the WebSocket's handshake.
+
+    Raises:
+        ConnectionRefused, AuthenticationFailed: the server cannot be reached or refuses.
+        ServerRejected: the server refused the settings.
+    """
+
+    async def connect() -> Transport:
+        from realtime_nb.transport.websocket import open_websocket
+
+        return await open_websocket(endpoint.websocket_url, headers=endpoint.headers, timeout_s=timeout_s)
+
+    owner = SessionOwner(open_transport or connect, config=settings, where=endpoint.base_url or "the embedded server")
+    task = asyncio.create_task(owner.run(), name="realtime_nb session owner")
+    _OWNERS.add(task)
+    task.add_done_callback(_OWNERS.discard)
+    session = Session(owner, endpoint=endpoint.said, engine=engine)
+    try:
+        await owner.ready
+    except BaseException:
+        owner.request_close()
+        await asyncio.shield(owner.finished.wait())
+        raise
+    return session
+
+
+_OWNERS: set[asyncio.Task[None]] = set()
+"""Owner tasks in progress: a loop holds tasks only weakly."""
