@@ -142,7 +142,11 @@ def build() -> bool:
         return False
     install_packages()
     digest = sources_digest()
+    before = {path: path.stat().st_mtime_ns for path in STATIC.glob("*")}
     npm("run", "build")
+    for path, written_ns in before.items():
+        if path.exists() and path.stat().st_mtime_ns == written_ns:
+            path.unlink()  # of a widget that is no more
     if not any(STATIC.glob("*.js")):
         raise FrontendError(f"`npm run build` left no bundle in {STATIC.relative_to(ROOT)}.")
     (STATIC / "sources.sha256").write_text(digest + "\n")

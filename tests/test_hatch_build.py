@@ -52,6 +52,17 @@ def test_it_builds_once_and_again_when_a_source_changes(
     assert (tmp_path / "calls").read_text().split() == ["install", "run", "run"]
 
 
+def test_the_bundle_of_a_widget_that_is_no_more_goes(
+    front_end: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_npm(tmp_path / "bin", tmp_path / "calls")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    hatch_build.STATIC.mkdir(parents=True)
+    (hatch_build.STATIC / "gone.js").write_text("old")
+    hatch_build.build()
+    assert sorted(path.name for path in hatch_build.STATIC.iterdir()) == ["sources.sha256", "studio.js"]
+
+
 def test_what_npm_leaves_behind_is_not_a_source(front_end: Path) -> None:
     before = hatch_build.sources_digest()
     (front_end / "node_modules").mkdir()
