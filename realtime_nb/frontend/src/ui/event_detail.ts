@@ -1,0 +1,67 @@
+import type { Scope } from "../core/scope.ts";
+import { button, h, setText } from "./dom.ts";
+import { formatTime, prettyJson } from "./event_filter.ts";
+import type { InspectedEvent, InspectorSource } from "./inspector.ts";
+
+/** The opened event: its elided payload at once, the full JSON when the kernel answers. */
+export class EventDetail {
+  readonly element: HTMLElement;
+  #source: InspectorSource;
+  #title = h("span", { class: "rnb-detail-title" });
+  #note = h("span", { class: "rnb-detail-note", role: "status" });
+  #json = h("pre", { class: "rnb-json", tabindex: 0, "aria-label": "Event as JSON" });
+  #play = button("Play audio", { icon: "play" });
+  #event: InspectedEvent | null = null;
+
+  constructor(scope: Scope, source: InspectorSource) {
+    this.#source = source;
+    const close = button("Close", { icon: "close", iconOnly: true, kind: "quiet" });
+    scope.listen(close, "click", () => this.#close());
+    scope.listen(this.#play, "click", () => void this.#playAudio());
+    const head = h("div", { class: "rnb-detail-head" }, this.#title, this.#note, this.#play, close);
+    this.element = h("div", { class: "rnb-detail", hidden: true }, head, this.#json);
+    scope.listen<KeyboardEvent>(this.element, "keydown", (event) => {
+      if (event.key === "Escape") this.#close();
+    });
+  }
+
+  open(event: InspectedEvent): void {
+    this.#event = event;
+    this.element.hidden = false;
+    setText(this.#title, `#${event.sequence} ${event.event_type} · ${formatTime(event.time_ms)}`);
+    this.#play.hidden = event.audio_ms === null;
+    setText(this.#json, prettyJson(event.payload));
+    this.#json.scrollTop = 0;
+    void this.#fetch(event);
+  }
+
+  async #fetch(event: InspectedEvent): Promise<void> {
+    if (event.epoch !== this.#source.events.epoch) {
+      setText(this.#note, "from an earlier session: audio left out");
+      return;
+    }
+    setText(this.#note, event.audio_ms === null ? "" : "audio shortened, asking for all…");
+    const result = await this.#source.run("get_event", { sequence: event.sequence });
+    if (this.#event !== event) return;
+    const full = result.result["event"];
+    if (result.ok && typeof full === "string") {
+      setText(this.#json, prettyJson(full));
+      setText(this.#note, "");
+    } else {
+      setText(this.#note, result.error ? `shortened: ${result.error}` : "shortened");
+    }
+  }
+
+  async #playAudio(): Promise<void> {
+    const event = this.#event;
+    if (!event) return;
+    setText(this.#note, "loading…");
+    const problem = await this.#source.playAudio(event);
+    if (this.#event === event) setText(this.#note, problem);
+  }
+
+  #close(): void {
+    this.#event = null;
+    this.element.hidden = true;
+  }
+}

@@ -1,0 +1,120 @@
+import type { CommandResult, EventRow } from "../core/messages.gen.ts";
+import type { Scope } from "../core/scope.ts";
+import { type Emitter, Signal } from "../core/signal.ts";
+import { button, h, icon, setText } from "./dom.ts";
+import { EventDetail } from "./event_detail.ts";
+import { type EventFilter, familyOf, formatTime, matches, SHOW_ALL } from "./event_filter.ts";
+import { TypeMenu } from "./type_menu.ts";
+import { VirtualList } from "./virtual_list.ts";
+
+export interface InspectedEvent extends EventRow {
+  epoch: number;
+}
+
+export interface InspectorSource {
+  events: { rows: InspectedEvent[]; dropped: number; epoch: number; changed: Emitter<void> };
+  run(name: string, args: Record<string, unknown>): Promise<CommandResult>;
+  /** Play samples of a payload; the text says what went wrong, empty when it plays. */
+  playAudio(event: InspectedEvent): Promise<string>;
+}
+
+type Row = InspectedEvent & { key: string };
+
+/** Every wire event: filter, search, pause, open one to its full JSON. */
+export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
+  const filter = new Signal<EventFilter>(SHOW_ALL);
+  const paused = new Signal(false);
+  const detail = new EventDetail(scope, source);
+  const list = new VirtualList<Row>(scope, "Wire events", (row) => eventRow(row), (row) => detail.open(row));
+  const types = new TypeMenu(scope, filter);
+  const count = h("span", { class: "rnb-count", role: "status" });
+  const empty = h("p", { class: "rnb-empty" }, "Every event on the wire appears here.");
+  let frozen: InspectedEvent[] | null = null;
+
+  const refresh = (reset = false): void => {
+    const all = frozen ?? source.events.rows;
+    const shown = all.filter((row) => matches(row, filter.value));
+    list.show(shown.map((row) => ({ ...row, key: `${row.epoch}-${row.sequence}` })), reset);
+    empty.hidden = shown.length > 0;
+    setText(empty, all.length > 0 ? "No event matches the filter." : "Every event on the wire appears here.");
+    const held = frozen ? ` · ${source.events.rows.length - frozen.length} held` : "";
+    const dropped = source.events.dropped > 0 ? ` · ${source.events.dropped} older dropped` : "";
+    const total = shown.length === all.length ? `${all.length}` : `${shown.length} of ${all.length}`;
+    setText(count, `${total} events${held}${dropped}`);
+  };
+  let pending = false;
+  source.events.changed.subscribe(scope, () => {
+    if (pending) return;
+    pending = true;
+    scope.frame(() => {
+      pending = false;
+      types.update(countTypes(source.events.rows));
+      refresh();
+    });
+  });
+  filter.subscribe(scope, () => refresh());
+  paused.subscribe(scope, (isPaused) => {
+    frozen = isPaused ? [...source.events.rows] : null;
+    refresh();
+  });
+  types.update(countTypes(source.events.rows));
+  refresh();
+
+  return h(
+    "section",
+    { class: "rnb-panel rnb-inspector", "aria-label": "Event inspector" },
+    h("div", { class: "rnb-panel-title-row" }, h("h2", { class: "rnb-panel-title" }, "Events"), count),
+    h("div", { class: "rnb-toolbar" }, searchBox(scope, filter), directions(scope, filter), types.element, pauseButton(scope, paused)),
+    h("div", { class: "rnb-list-frame" }, empty, list.element),
+    detail.element,
+  );
+}
+
+function countTypes(rows: readonly EventRow[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { event_type } of rows) counts.set(event_type, (counts.get(event_type) ?? 0) + 1);
+  return counts;
+}
+
+function eventRow(row: Row): HTMLElement {
+  const sent = row.direction === "sent";
+  return h(
+    "div",
+    { class: "rnb-event", "data-direction": row.direction, "data-family": familyOf(row.event_type) },
+    h("time", {}, formatTime(row.time_ms)),
+    h("span", { class: "rnb-arrow", title: sent ? "sent to the server" : "received from the server" }, sent ? "↑" : "↓"),
+    h("span", { class: "rnb-event-type" }, row.event_type),
+    h("span", { class: "rnb-event-summary" }, row.summary),
+    row.audio_ms !== null && h("span", { class: "rnb-event-audio" }, `♪ ${Math.round(row.audio_ms)} ms`),
+  );
+}
+
+function searchBox(scope: Scope, filter: Signal<EventFilter>): HTMLElement {
+  const input = h("input", { class: "rnb-input", type: "search", placeholder: "Search events", "aria-label": "Search events" });
+  scope.listen(input, "input", () => filter.set({ ...filter.value, search: input.value }));
+  scope.listen<KeyboardEvent>(input, "keydown", (event) => event.stopPropagation());
+  return h("div", { class: "rnb-search" }, icon("search"), input);
+}
+
+function directions(scope: Scope, filter: Signal<EventFilter>): HTMLElement {
+  const choices = [
+    ["all", "All"],
+    ["sent", "↑ Sent"],
+    ["received", "↓ Received"],
+  ] as const;
+  const group = h("div", { class: "rnb-segments", role: "group", "aria-label": "Direction" });
+  for (const [direction, label] of choices) {
+    const choice = button(label, { kind: "quiet" });
+    scope.listen(choice, "click", () => filter.set({ ...filter.value, direction }));
+    filter.watch(scope, (value) => choice.setAttribute("aria-pressed", String(value.direction === direction)));
+    group.append(choice);
+  }
+  return group;
+}
+
+function pauseButton(scope: Scope, paused: Signal<boolean>): HTMLElement {
+  const toggle = button("Pause", { icon: "pause", iconOnly: true, title: "Hold the list still; nothing is lost" });
+  scope.listen(toggle, "click", () => paused.set(!paused.value));
+  paused.watch(scope, (value) => toggle.setAttribute("aria-pressed", String(value)));
+  return toggle;
+}

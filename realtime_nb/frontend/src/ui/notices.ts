@@ -1,0 +1,36 @@
+import type { Scope } from "../core/scope.ts";
+import type { Signal } from "../core/signal.ts";
+import { button, h } from "./dom.ts";
+
+export interface NoticeView {
+  key: string;
+  level: "info" | "warning" | "error";
+  message: string;
+  what_now: string;
+}
+
+const LEVEL_WORDS = { info: "Note", warning: "Warning", error: "Problem" };
+
+/** What happened and what to do, until dismissed. */
+export function notices(scope: Scope, items: Signal<NoticeView[]>, dismiss: (key: string) => void): HTMLElement {
+  const area = h("div", { class: "rnb-notices", "aria-live": "polite" });
+  let rows = scope.child();
+  items.watch(scope, (list) => {
+    rows.dispose();
+    rows = scope.child();
+    area.replaceChildren(...list.map((item) => notice(rows, item, dismiss)));
+  });
+  return area;
+}
+
+function notice(scope: Scope, item: NoticeView, dismiss: (key: string) => void): HTMLElement {
+  const close = button("Dismiss", { icon: "close", iconOnly: true, kind: "quiet" });
+  scope.listen(close, "click", () => dismiss(item.key));
+  return h(
+    "div",
+    { class: "rnb-notice", "data-level": item.level, role: item.level === "error" ? "alert" : null },
+    h("strong", {}, LEVEL_WORDS[item.level]),
+    h("p", {}, item.message, item.what_now && h("span", { class: "rnb-what-now" }, ` ${item.what_now}`)),
+    close,
+  );
+}

@@ -1,0 +1,41 @@
+import type { Model, RenderContext, WidgetModule } from "../core/anywidget.ts";
+import { Scope } from "../core/scope.ts";
+
+/**
+ * An anywidget module from a per-model object and a view: `initialize` makes the former at once and without waiting,
+ * `render` puts a view of it into the page; whatever ends first ends what it owns.
+ */
+export function widgetModule<T extends { scope: Scope }>(
+  create: (model: Model) => T,
+  view: (owner: T, root: HTMLElement, scope: Scope, model: Model) => void,
+): WidgetModule {
+  const owners = new WeakMap<Model, T>();
+  return {
+    initialize({ model, signal }) {
+      const owner = create(model);
+      owners.set(model, owner);
+      owner.scope.follow(signal);
+      return () => owner.scope.dispose();
+    },
+    render({ model, el, signal }: RenderContext) {
+      const owner = owners.get(model);
+      if (!owner) throw new Error("realtime_nb: render before initialize");
+      const scope = owner.scope.child();
+      scope.follow(signal);
+      const root = document.createElement("div");
+      root.className = "rnb";
+      el.append(root);
+      scope.add(() => root.remove());
+      view(owner, root, scope, model);
+      return () => scope.dispose();
+    },
+  };
+}
+
+/** Follow a trait: once now and on every change. */
+export function watchTrait(scope: Scope, model: Model, name: string, run: (value: unknown) => void): void {
+  const onChange = (): void => run(model.get(name));
+  model.on(`change:${name}`, onChange);
+  scope.add(() => model.off(`change:${name}`, onChange));
+  onChange();
+}

@@ -1,0 +1,44 @@
+import type { Model } from "../core/anywidget.ts";
+import { Signal } from "../core/signal.ts";
+import { LinkModel } from "./link_model.ts";
+import { TalkKey } from "./talk_key.ts";
+import { uploadFile } from "./upload.ts";
+
+/** What the Studio's controls do. */
+export class StudioModel extends LinkModel {
+  readonly talk: TalkKey;
+  readonly uploading = new Signal("");
+
+  constructor(model: Model) {
+    super(model);
+    this.talk = new TalkKey(this.media, (name) => this.run(name), this.scope);
+  }
+
+  protected override onLastView(): void {
+    this.talk.release();
+  }
+
+  async interrupt(): Promise<void> {
+    await this.media.flushAll();
+    await this.run("interrupt");
+  }
+
+  async toggleOpenMicrophone(): Promise<void> {
+    const { microphone } = this.media;
+    if (microphone.phase.value !== "closed") {
+      microphone.close();
+      await this.run("microphone_close");
+    } else if (await microphone.open()) {
+      const result = await this.run("microphone_open");
+      if (!result.ok) microphone.close();
+    }
+  }
+
+  async upload(file: File): Promise<void> {
+    this.uploading.set(file.name);
+    const result = await uploadFile(this.link, this.commands, file);
+    this.uploading.set("");
+    if (result.ok) this.state.dismiss("upload");
+    else this.state.notify("error", result.error, result.what_now, "upload");
+  }
+}
