@@ -9,10 +9,15 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
+import realtime_nb
 from tests.tree import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def test_the_version_is_said_once_in_two_places() -> None:
+    assert realtime_nb.__version__ == PROJECT["version"]
 
 
 def test_ci_runs_exactly_make_test() -> None:
