@@ -31,14 +31,14 @@ class FlitePreset(msgspec.Struct, frozen=True):
 
 
 PRESETS: dict[str, FlitePreset] = {
-    "alloy": FlitePreset("slt", 1.0, 0.92, gain_db=-3.8),
+    "alloy": FlitePreset("slt", 1.0, 0.88, gain_db=-3.6),
     "ash": FlitePreset("rms", 1.05, 0.9, 0.9, gain_db=0.5),
     "ballad": FlitePreset("awb", 1.05, 1.0, gain_db=-0.3),
     "cedar": FlitePreset("kal16", 1.0, 0.9, gain_db=8.8),
     "coral": FlitePreset("slt", 0.95, 1.05, gain_db=-6.0),
     "echo": FlitePreset("rms", 1.0, 1.0, gain_db=0.5),
     "marin": FlitePreset("slt", 1.05, 1.3, gain_db=-6.3),
-    "sage": FlitePreset("awb", 1.0, 1.25, gain_db=-1.5),
+    "sage": FlitePreset("awb", 1.0, 1.28, gain_db=-1.6),
     "shimmer": FlitePreset("slt", 1.0, 1.18, 1.06, gain_db=-6.5),
     "verse": FlitePreset("kal16", 1.0, 1.2, gain_db=7.1),
 }

@@ -18,8 +18,10 @@ TimedWord = tuple[str, float, float]
 FIRST_CHUNK_MS = 40
 CHUNK_MS = 100
 AUDIBLE = 10 ** (-50 / 20)
-"""Samples below -50 dBFS count as silence."""
-LEAD_IN_MS = 15
+"""Samples below -50 dBFS count as silence after speech."""
+ONSET = 10 ** (-45 / 20)
+"""Speech begins with the first sample above -45 dBFS; `LEAD_IN_MS` before it stay, for soft consonants."""
+LEAD_IN_MS = 25
 SENTENCE_PAUSE_MS = 220
 LAST_PAUSE_MS = 60
 
@@ -41,7 +43,7 @@ def limited(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 class SpeechShaper:
     """One utterance on its way out: sentence after sentence in, chunks out.
 
-    Each sentence loses its leading silence but for 15 ms, and its trailing silence but for a pause.
+    Each sentence loses its leading silence but for 25 ms, and its trailing silence but for a pause.
     """
 
     def __init__(self, library_rate_hz: int, *, tract: float = 1.0, gain_db: float = 0.0) -> None:
@@ -75,7 +77,7 @@ class SpeechShaper:
         """Add a piece of the current sentence and the words known by now; return the chunks that are full."""
         self._untimed.extend(words)
         signal = np.concatenate((self._quiet, limited(samples.astype(np.float64) * self._gain)))
-        audible = np.flatnonzero(np.abs(signal) > AUDIBLE)
+        audible = np.flatnonzero(np.abs(signal) > (AUDIBLE if self._speaking else ONSET))
         keep = LEAD_IN_MS * self._rate_hz // 1000
         if not self._speaking:
             first = max(0, audible[0] - keep) if len(audible) else max(0, len(signal) - keep)

@@ -44,7 +44,7 @@ _SPOKEN = str.maketrans(
 _DEGREES = {"°C": " degrees Celsius", "°F": " degrees Fahrenheit", "°": " degrees"}
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _URL = re.compile(r"https?://(?:www\.)?([^\s/]+)\S*")
-_END = re.compile(r"""(?<=[.!?])["')\]]*\s+|\n+""")
+_END = re.compile(r"""(?:(?<=[.!?])|(?<=[.!?]["')\]]))\s+|\n+""")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:dr|mr|mrs|ms|prof|st|vs|etc|no|approx|e\.g|i\.e|a\.m|p\.m)|\b[A-Z])\.\s*$", re.IGNORECASE
 )

@@ -26,7 +26,7 @@ MIN_SPEED, MAX_SPEED = 0.25, 1.5
 class WorkerSynthesizer:
     """Ten preset voices spoken by a library in a worker process. A `realtime_nb.engines.base.Synthesizer`.
 
-    Chunks are 24 kHz: the first 40 ms, then 100 ms. The silence before each sentence is trimmed to 15 ms, so the first
+    Chunks are 24 kHz: the first 40 ms, then 100 ms. The silence before each sentence is trimmed to 25 ms, so the first
     chunk is audible; voices are set to about -20 dBFS RMS and never clip. Sentences are spoken one after the other:
     the audio of a long text begins when its first sentence does.
 
