@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.event_rows import event_row
+from realtime_nb.widgets.loops import hand_to
 from realtime_nb.widgets.session_port import LoggedEventPort, RegionPort, SessionPort, TranscriptLinePort
 
 __all__ = ["SessionFeed"]
@@ -74,6 +75,10 @@ class SessionFeed:
         self._unsubscribe = session.observe(self)
         for logged in list(past)[-KEPT_EVENTS:]:
             self._take_event(logged)
+        for line in session.transcript:
+            self.on_transcript(line)
+        for region in session.regions:
+            self.on_region(region)
         self.refresh_state()
 
     def detach(self) -> None:
@@ -161,15 +166,12 @@ class SessionFeed:
         """Observer: a turn is complete."""
         self._hand(self._on_turn, turn)
 
+    def on_notice(self, level: Literal["info", "warning", "error"], message: str, what_now: str = "") -> None:
+        """Observer: the user should know something."""
+        self._hand(self._publish, messages.Notice(level=level, message=message, what_now=what_now))
+
     def _hand(self, function: Callable[..., None], *arguments: Any) -> None:
-        try:
-            here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = False
-        if here:
-            function(*arguments)
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, *arguments)
+        hand_to(self._loop, function, *arguments)
 
     def _take_event(self, logged: LoggedEventPort) -> None:
         if len(self._rows) == KEPT_EVENTS:

@@ -57,23 +57,57 @@ class EventLogPort(Protocol):
 class TranscriptLinePort(Protocol):
     """One line of the running transcript; a later one of the same `item_id` replaces it."""
 
-    item_id: str
-    order: int
-    role: Literal["user", "assistant", "system", "tool"]
-    text: str
-    final: bool
-    heard_characters: int | None
-    status: str
+    @property
+    def item_id(self) -> str:
+        """The item it is of."""
+
+    @property
+    def order(self) -> int:
+        """Sorts."""
+
+    @property
+    def role(self) -> Literal["user", "assistant", "system", "tool"]:
+        """Who spoke."""
+
+    @property
+    def text(self) -> str:
+        """What was said so far."""
+
+    @property
+    def final(self) -> bool:
+        """No more text will come."""
+
+    @property
+    def heard_characters(self) -> int | None:
+        """After an interruption, how much of it was heard."""
+
+    @property
+    def status(self) -> str:
+        """Empty, or what went wrong."""
 
 
 class RegionPort(Protocol):
-    """A span of speech, hold or response; a later one of the same `region_id` replaces it."""
+    """A span on a waveform; a later one of the same `region_id` replaces it."""
 
-    region_id: str
-    lane: Literal["user", "assistant"]
-    kind: Literal["speech", "hold", "response"]
-    start_ms: float
-    end_ms: float | None
+    @property
+    def region_id(self) -> str:
+        """Names it."""
+
+    @property
+    def lane(self) -> Literal["user", "assistant"]:
+        """Whose waveform."""
+
+    @property
+    def kind(self) -> Literal["speech", "hold", "response"]:
+        """What it shows."""
+
+    @property
+    def start_ms(self) -> float:
+        """Session clock."""
+
+    @property
+    def end_ms(self) -> float | None:
+        """Session clock; None while it is open."""
 
 
 class PlayerPort(Protocol):
@@ -132,6 +166,14 @@ class SessionPort(Protocol):
         """The turns so far."""
 
     @property
+    def transcript(self) -> Sequence[TranscriptLinePort]:
+        """The running transcript so far."""
+
+    @property
+    def regions(self) -> Sequence[RegionPort]:
+        """The regions so far."""
+
+    @property
     def playback(self) -> PlaybackReport:
         """Takes rendered counts."""
 
@@ -150,7 +192,7 @@ class SessionPort(Protocol):
     async def ask(self, question: Any) -> Any:
         """Say a clip or a text and wait for the turn."""
 
-    async def interrupt(self, reason: str = "button") -> object:
+    async def interrupt(self, reason: Literal["button", "policy"] = "button") -> object:
         """Stop the answer."""
 
     async def talk_start(self) -> object:

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import traitlets
+
 from realtime_nb.widgets.base import LinkedWidget, bundled
 from realtime_nb.widgets.session_port import SessionPort
 from realtime_nb.widgets.snapshot import Snapshot
@@ -30,6 +32,7 @@ class Studio(LinkedWidget):
 
     _esm = bundled("studio.js")
     _css = bundled("studio.css")
+    height_px = traitlets.Int(0, help="Height of the widget; 0 lets the front end choose.").tag(sync=True)
 
     _desk: StudioDesk
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import json
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from realtime_nb.audio import AudioClip, bundled
-from realtime_nb.audio.g711 import decode_alaw, decode_mulaw
 from realtime_nb.errors import ConfigurationError, RealtimeError, SessionClosed
 from realtime_nb.runtime import Runtime
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.base import Desk, in_words
-from realtime_nb.widgets.event_rows import event_audio
+from realtime_nb.widgets.event_queries import EventQueries
 from realtime_nb.widgets.link_client import BinaryFrame, LinkClient
 from realtime_nb.widgets.link_clock import monotonic_ms
 from realtime_nb.widgets.link_player import LinkPlayer, LoopReport
 from realtime_nb.widgets.loops import call_on, hand_to
 from realtime_nb.widgets.playback_feed import PlaybackFeed, StreamKey
 from realtime_nb.widgets.session_feed import SessionFeed
-from realtime_nb.widgets.session_port import SessionPort
+from realtime_nb.widgets.session_port import LoggedEventPort, SessionPort
 from realtime_nb.widgets.uploads import Uploads
 
 __all__ = ["StudioDesk"]
@@ -88,9 +85,8 @@ class StudioDesk(Desk):
             "play_clip": self._play_clip,
             "upload_clip": self._upload_clip,
             "interrupt": self._interrupt,
-            "get_event": self._get_event,
-            "get_event_audio": self._get_event_audio,
         }
+        self._commands |= EventQueries(self._event, lambda: self.session and self.session.config).commands
 
     # --- session ----------------------------------------------------------------------------------------------
 
@@ -166,15 +162,17 @@ class StudioDesk(Desk):
 
     def on_join(self, client: LinkClient) -> None:
         """Replay what the view missed."""
-        clips = [
-            messages.ClipEntry(
-                clip_id=clip_id, title=clip.title, duration_ms=round(clip.duration_ms), origin=clip.origin
-            )
-            for clip_id, clip in bundled.clips().items()
-        ]
-        client.send(messages.Clips(clips=clips))
         for message in self.feed.replay():
             client.send(message)
+        self.spawn(self._send_clips(client))
+
+    async def _send_clips(self, client: LinkClient) -> None:
+        known = await asyncio.to_thread(bundled.clips)
+        clips = [
+            messages.ClipEntry(clip_id=name, title=clip.title, duration_ms=round(clip.duration_ms), origin=clip.origin)
+            for name, clip in known.items()
+        ]
+        client.send(messages.Clips(clips=clips))
 
     def on_leave(self, client: LinkClient) -> None:
         """A view that carried the microphone is gone: what it said is complete."""
@@ -277,7 +275,7 @@ class StudioDesk(Desk):
         await self._ask(text)
 
     async def _play_clip(self, client: LinkClient, command: messages.Command) -> dict[str, Any]:
-        return await self._speak(bundled.clip(str(command.arguments.get("clip_id", ""))))
+        return await self._speak(await asyncio.to_thread(bundled.clip, str(command.arguments.get("clip_id", ""))))
 
     async def _upload_clip(self, client: LinkClient, command: messages.Command) -> dict[str, Any]:
         name = str(command.arguments.get("filename", ""))[:200]
@@ -285,13 +283,18 @@ class StudioDesk(Desk):
         return await self._speak(await asyncio.to_thread(AudioClip.load, data, title=name))
 
     async def _speak(self, clip: AudioClip) -> dict[str, Any]:
-        await self._ask(clip)
+        await self.ensure_session()
+        await self.user.flush()
         self._clip_count += 1
         key = (f"clip_{self._clip_count}", 0)
-        await self.user.flush()
         self.user.begin(key)
         self.user.write(key, clip.resampled(24_000).pcm16_bytes())
         self.user.end(key)
+        try:
+            await self._ask(clip)
+        except RealtimeError:
+            await self.user.flush()
+            raise
         return {"title": clip.title, "duration_ms": round(clip.duration_ms)}
 
     async def _ask(self, question: Any) -> None:
@@ -316,34 +319,10 @@ class StudioDesk(Desk):
         else:
             await self.assistant.flush()
 
-    async def _get_event(self, client: LinkClient, command: messages.Command) -> dict[str, Any]:
-        event = self._logged(command).event
-        return {"event": json.dumps(event, ensure_ascii=False, indent=2, default=repr)}
-
-    async def _get_event_audio(self, client: LinkClient, command: messages.Command) -> dict[str, Any]:
-        logged = self._logged(command)
-        data, rate_hz = event_audio(logged.event_type, logged.event), 24_000
-        lane = "input" if logged.direction == "sent" else "output"
-        decode = {"audio/pcmu": decode_mulaw, "audio/pcma": decode_alaw}.get(self._wire_format(lane))
-        if decode is not None:
-            data, rate_hz = decode(data).tobytes(), 8_000
-        return {"pcm16_base64": base64.b64encode(data).decode(), "sample_rate_hz": rate_hz}
-
-    def _logged(self, command: messages.Command) -> Any:
-        sequence = command.arguments.get("sequence")
-        try:
-            if self.session is None or not isinstance(sequence, int):
-                raise KeyError(sequence)
-            return self.session.events[sequence]
-        except KeyError:
-            raise RealtimeError(
-                f"Event {sequence} is no longer in the log.", what_now="Filter for a newer one."
-            ) from None
-
-    def _wire_format(self, lane: str) -> str:
-        audio = getattr(getattr(self.session, "config", None), "audio", None)
-        kind = getattr(getattr(audio, lane, None), "format", None)
-        return str(getattr(getattr(type(kind), "__struct_config__", None), "tag", ""))
+    def _event(self, sequence: int) -> LoggedEventPort:
+        if self.session is None:
+            raise KeyError(sequence)
+        return self.session.events[sequence]
 
     # --- news -------------------------------------------------------------------------------------------------
 
@@ -365,7 +344,7 @@ class StudioDesk(Desk):
 
     async def _end_unheard(self) -> None:
         if self.session is not None and self.session.state == "connected":
-            await self.session.interrupt(reason="no_view")
+            await self.session.interrupt(reason="policy")
         if self.link.active is None:
             self._drop_player()
 
