@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ def connect(
     base_url: str | None = None,
     api_key: str | None = None,
     model: str | None = None,
-    engine: str = "offline",
+    engine: str | None = None,
     chat: str | ChatModel | None = None,
     quiet: bool = False,
     timeout_s: float = 10.0,
@@ -86,7 +87,7 @@ def connect(
         api_key: for that server; `OPENAI_API_KEY` otherwise.
         model: to ask for.
 
-        engine: of the embedded server: "offline" or "scripted".
+        engine: of the embedded server: "offline" or "scripted"; `REALTIME_NB_ENGINE` otherwise, else "offline".
         chat: what replaces the embedded server's brain: a base URL such as "http://localhost:11434/v1" (Ollama,
             llama.cpp, vLLM), or a chat model.
 
@@ -104,6 +105,7 @@ def connect(
     """
     endpoint = choose_endpoint(url=url or base_url, api_key=api_key, model=model)
     wanted = session_settings(**settings)
+    engine = engine or os.environ.get("REALTIME_NB_ENGINE", "offline")
     opening = _open(endpoint, wanted, engine=engine, chat=chat, timeout_s=timeout_s)
     return Connecting(runtime().submit(opening), quiet=quiet)
 

@@ -8,17 +8,24 @@ import { Scope } from "../core/scope.ts";
 export function widgetModule<T extends { scope: Scope }>(
   create: (model: Model) => T,
   view: (owner: T, root: HTMLElement, scope: Scope, model: Model) => void,
+): () => WidgetModule {
+  // A factory, called once per model: the host hands `initialize` and `render` different proxies of the model.
+  return () => widgetOf(create, view);
+}
+
+function widgetOf<T extends { scope: Scope }>(
+  create: (model: Model) => T,
+  view: (owner: T, root: HTMLElement, scope: Scope, model: Model) => void,
 ): WidgetModule {
-  const owners = new WeakMap<Model, T>();
+  let owner: T | undefined;
   return {
     initialize({ model, signal }) {
-      const owner = create(model);
-      owners.set(model, owner);
-      owner.scope.follow(signal);
-      return () => owner.scope.dispose();
+      const created = create(model);
+      owner = created;
+      created.scope.follow(signal);
+      return () => created.scope.dispose();
     },
     render({ model, el, signal }: RenderContext) {
-      const owner = owners.get(model);
       if (!owner) throw new Error("realtime_nb: render before initialize");
       const scope = owner.scope.child();
       scope.follow(signal);
