@@ -43,6 +43,8 @@ class FakeSession:
         self.closed_reason: RealtimeError | None = None
         self.events = FakeEvents()
         self.history: list[Any] = []
+        self.transcript: list[Any] = []
+        self.regions: list[Any] = []
         self.playback = FakePlayback()
         self.said: list[tuple[str, Any]] = []
         self.microphone = bytearray()
