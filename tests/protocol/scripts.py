@@ -110,7 +110,8 @@ class Pair:
         self.send(ce.ConversationItemRetrieve(item_id=self._client_item(n)))
 
     def truncate_item(self, n: int) -> None:
-        item_id = self._client_item(n)
+        spoken = [key.item_id for key in self.client.playback.parts]
+        item_id = spoken[n % len(spoken)] if spoken and n % 4 else self._client_item(n)
         received_ms = self.client.playback.received_ms(PlaybackKey(item_id, 0))
         self.send(ce.ConversationItemTruncate(item_id=item_id, content_index=0, audio_end_ms=n % (received_ms + 1)))
 
@@ -165,7 +166,7 @@ class Pair:
 
     def _client_item(self, n: int) -> str:
         known = [str(item.id) for item in self.client.conversation]
-        return [*known, "item_nowhere"][n % (1 + len(known))]
+        return known[n % len(known)] if known and n % 8 else "item_nowhere"
 
 
 def _say(response: ServerResponse, n: int) -> None:
