@@ -1,0 +1,190 @@
+"""What replies are filled with: the clock, the conversation so far, and small made-up data that calls itself a demo."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from realtime_nb.engines.brain.numbers import find_numbers, say_number
+from realtime_nb.engines.brain.slots import Item, Utterance, gazetteer, say_items
+
+_ORDER_STATES = (
+    "is on its way",
+    "was delivered yesterday",
+    "is being packed",
+    "arrives tomorrow",
+    "left the warehouse",
+)
+_WEATHER = ("sunny", "cloudy", "light rain", "windy", "clear skies", "showers", "foggy")
+_USUAL_CALORIES = 150
+_MOST_COUNTED = 100
+
+
+class Scene(msgspec.Struct, kw_only=True):
+    """What a reply may speak of.
+
+    Attributes:
+        said: the user's words.
+        values: slots, by name.
+        last_reply: what was last said to the user.
+        person: the user's name, when it is known.
+        assistant: the name that the session gave the assistant, when it did.
+        eaten: foods logged so far.
+        ordered: things ordered so far.
+        seed: makes the made-up data repeatable.
+        now: local time.
+    """
+
+    said: str
+    values: dict[str, Any]
+    last_reply: str
+    person: str | None
+    assistant: str | None
+    eaten: tuple[Item, ...]
+    ordered: tuple[Item, ...]
+    seed: int
+    now: datetime
+
+
+class Fields(Mapping[str, str]):
+    """The fields of reply templates, each computed when a template names it."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def __getitem__(self, name: str) -> str:
+        if name in _COMPUTED:
+            return _COMPUTED[name](self._scene)
+        return str(self._scene.values.get(name, ""))
+
+    def __iter__(self) -> Any:
+        return iter({**_COMPUTED, **self._scene.values})
+
+    def __len__(self) -> int:
+        return len({**_COMPUTED, **self._scene.values})
+
+
+def _pick(scene: Scene, choices: tuple[str, ...], *about: str) -> str:
+    return choices[zlib.crc32("/".join((str(scene.seed), *about)).encode()) % len(choices)]
+
+
+def _items(scene: Scene) -> tuple[Item, ...]:
+    items = scene.values.get("items", ())
+    return tuple(items) if isinstance(items, list | tuple) else ()
+
+
+def _calories(items: tuple[Item, ...]) -> int:
+    foods = gazetteer()["foods"]
+    return sum(item.quantity * int(foods.get(item.name, _USUAL_CALORIES)) for item in items)
+
+
+def _start_sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _self(scene: Scene) -> str:
+    named = f"{scene.assistant}, " if scene.assistant else ""
+    return f"{named}a small offline dialogue matcher"
+
+
+def _known_name(scene: Scene) -> str:
+    return f"You are {scene.person}." if scene.person else "You have not told me. Say: my name is, and your name."
+
+
+def _spelled_name(scene: Scene) -> str:
+    return ", ".join((scene.assistant or "matcher").upper())
+
+
+def _weather(scene: Scene) -> str:
+    return _pick(scene, _WEATHER, "weather", scene.values.get("city", ""), scene.values.get("day", ""))
+
+
+def _degrees(scene: Scene) -> str:
+    return str(
+        8 + zlib.crc32(f"{scene.seed}/{scene.values.get('city', '')}/{scene.values.get('day', '')}".encode()) % 18
+    )
+
+
+def _day_part(scene: Scene) -> str:
+    day = scene.values.get("day")
+    return "" if not day else f" on {day}" if str(day)[0].isupper() or str(day)[0].isdigit() else f" {day}"
+
+
+def _food_total(scene: Scene) -> str:
+    if not scene.eaten:
+        return "Your food log is empty. Say, for example, I ate a banana."
+    return f"About {_calories(scene.eaten)} calories so far. You had {say_items(scene.eaten)}."
+
+
+def _food_calories(scene: Scene) -> str:
+    return str(gazetteer()["foods"].get(scene.values.get("food", ""), _USUAL_CALORIES))
+
+
+def _order_history(scene: Scene) -> str:
+    if not scene.ordered:
+        return "You have not ordered anything yet. Say, for example, order two pizzas."
+    return f"You ordered {say_items(scene.ordered)}. It is only a demo, though."
+
+
+def _capital(scene: Scene) -> str:
+    country = str(scene.values.get("country", ""))
+    city = gazetteer()["capitals"].get(country.lower())
+    return f"It is {city}." if city else f"I do not know the capital of {country}. I only know a few."
+
+
+def _counting(scene: Scene) -> str:
+    numbers = find_numbers(Utterance(scene.said).words)
+    last = min(_MOST_COUNTED, max(1, numbers[-1].value)) if numbers else 20
+    words = [say_number(number) for number in range(1, last + 1)]
+    groups = [", ".join(words[start : start + 5]) for start in range(0, last, 5)]
+    return " ".join(f"{_start_sentence(group)}." for group in groups)
+
+
+def _sum_result(scene: Scene) -> str:
+    words = Utterance(scene.said).words
+    numbers = [number.value for number in find_numbers(words)]
+    operation = next((word for word in words if word in _OPERATIONS), None)
+    if len(numbers) < 2 or operation is None or (operation == "divided" and not numbers[1]):
+        return "Say it like this: what is two plus three."
+    return f"That is {_OPERATIONS[operation](numbers[0], numbers[1]):g}."
+
+
+_OPERATIONS: dict[str, Callable[[int, int], float]] = {
+    "plus": lambda a, b: a + b,
+    "and": lambda a, b: a + b,
+    "minus": lambda a, b: a - b,
+    "times": lambda a, b: a * b,
+    "divided": lambda a, b: a / b,
+}
+
+_COMPUTED: dict[str, Callable[[Scene], str]] = {
+    "self": _self,
+    "said": lambda scene: scene.said.rstrip("."),
+    "last_reply": lambda scene: scene.last_reply or "nothing yet.",
+    "name_part": lambda scene: f", {scene.person}" if scene.person else "",
+    "known_name": _known_name,
+    "name_spelled": _spelled_name,
+    "time": lambda scene: f"{scene.now:%I:%M %p}".lstrip("0"),
+    "date": lambda scene: f"{scene.now:%A, %B} {scene.now.day}",
+    "coin": lambda scene: _pick(scene, ("heads", "tails"), str(scene.now.timestamp())),
+    "dice": lambda scene: _pick(scene, ("one", "two", "three", "four", "five", "six"), str(scene.now.timestamp())),
+    "order_state": lambda scene: _pick(scene, _ORDER_STATES, "order", str(scene.values.get("order_number"))),
+    "new_order_number": lambda scene: str(400 + zlib.crc32(scene.said.encode()) % 500),
+    "items_spoken": lambda scene: say_items(_items(scene)),
+    "items_spoken_start": lambda scene: _start_sentence(say_items(_items(scene))),
+    "calories": lambda scene: str(_calories(_items(scene))),
+    "food_calories": _food_calories,
+    "food_total": _food_total,
+    "order_history": _order_history,
+    "weather": lambda scene: _start_sentence(_weather(scene)),
+    "weather_low": _weather,
+    "degrees": _degrees,
+    "day_part": _day_part,
+    "capital_answer": _capital,
+    "counting": _counting,
+    "sum_result": _sum_result,
+}

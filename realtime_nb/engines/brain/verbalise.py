@@ -1,0 +1,153 @@
+"""Turns what a tool returned into a sentence or three."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from typing import Any
+
+_MOST_FACTS = 4
+_MOST_NAMED = 3
+_MOST_CHARACTERS = 320
+_SPOKEN_WHOLE = ("message", "summary", "text", "answer", "result", "reply", "content", "description", "speech")
+_HIDDEN = re.compile(r"(^|_)(uuid|guid|url|uri|href|link|token|hash|trace|request_id|timestamp|created_at)(_|$)|^_")
+_UNITS = {
+    "c": "degrees Celsius", "celsius": "degrees Celsius", "f": "degrees Fahrenheit", "fahrenheit": "degrees Fahrenheit",
+    "percent": "percent", "pct": "percent", "usd": "dollars", "eur": "euros", "gbp": "pounds", "km": "kilometres",
+    "kg": "kilograms", "g": "grams", "kcal": "calories", "ms": "milliseconds", "s": "seconds", "min": "minutes",
+    "minutes": "minutes", "hours": "hours", "days": "days", "kmh": "kilometres an hour", "kph": "kilometres an hour",
+    "mph": "miles an hour", "mm": "millimetres", "cm": "centimetres", "ml": "millilitres",
+}  # fmt: skip
+_FULL_NAMES = {"eta": "estimated arrival", "qty": "quantity", "temp": "temperature", "num": "number", "id": "number"}
+
+
+def verbalise(output: str) -> str:
+    """Return what to say about a tool's output: JSON, or any text."""
+    try:
+        value = json.loads(output)
+    except (ValueError, RecursionError):
+        value = output
+    return _shorten(_say(value))
+
+
+def _say(value: Any) -> str:
+    if value is None or value is True:
+        return "That is done."
+    if value is False:
+        return "That did not work."
+    if isinstance(value, dict | list):
+        say = _say_object if isinstance(value, dict) else _say_list
+        return say(value) if value else "I found nothing."
+    if isinstance(value, int | float):
+        return f"The answer is {_scalar(value)}."
+    text = str(value).strip()
+    if text.lower().rstrip(".!") in ("", "ok", "okay", "done", "success", "none", "null"):
+        return "That is done."
+    failed = re.match(r"(?:error|exception|failed|failure)\b[:\s]*(.*)", text, re.IGNORECASE | re.DOTALL)
+    return _failure(failed.group(1)) if failed else _sentence(text)
+
+
+def _failure(reason: Any) -> str:
+    if isinstance(reason, dict):
+        reason = reason.get("message") or reason.get("detail") or reason.get("code") or ""
+    return f"Sorry, that did not work. {_sentence(str(reason))}".rstrip()
+
+
+def _say_object(value: dict[str, Any]) -> str:
+    for key in ("error", "errors", "exception"):
+        if value.get(key):
+            reason = value[key] if value[key] is not True else value.get("message", "")
+            return _failure(reason[0] if isinstance(reason, list) else reason)
+    if value.get("ok") is False or value.get("success") is False:
+        return _failure(value.get("message") or value.get("reason") or "")
+    for key in _SPOKEN_WHOLE:
+        whole = value.get(key)
+        if isinstance(whole, str) and whole.strip():
+            return _sentence(whole)
+        if isinstance(whole, dict | list) and whole and len(value) <= 2:
+            return _say(whole)
+    facts = _facts(value)
+    lists = [f"There are {len(part)} {_name(key)}." for key, part in value.items() if isinstance(part, list) and part]
+    if not facts:
+        return " ".join(lists[:2]) or "That is done."
+    return " ".join(["Here is what I found.", *(f"The {fact}." for fact in facts[:_MOST_FACTS]), *lists[:1]])
+
+
+def _facts(value: dict[str, Any], depth: int = 0) -> list[str]:
+    facts = []
+    for key, part in value.items():
+        if _HIDDEN.search(str(key)) or part is None or (part is True and key.endswith(("ed", "ok", "success", "done"))):
+            continue
+        if isinstance(part, dict) and depth < 2:
+            facts += _facts(part, depth + 1)
+        elif not isinstance(part, dict | list):
+            facts.append(_fact(str(key), part))
+    return facts
+
+
+def _fact(key: str, value: Any) -> str:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower().split("_")
+    unit = _UNITS.get(words[-1]) if len(words) > 1 and isinstance(value, int | float) else None
+    if unit and not isinstance(value, bool):
+        return f"{_name('_'.join(words[:-1]))} is {_scalar(value)} {unit}"
+    return f"{_name(key)} is {_scalar(value)}"
+
+
+def _name(key: str) -> str:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(key)).replace("_", " ").replace("-", " ").lower().split()
+    return " ".join(_FULL_NAMES.get(word, word) for word in words) or "value"
+
+
+def _say_list(values: list[Any]) -> str:
+    if len(values) == 1:
+        return _say(values[0])
+    named = [_label(value) for value in values[:_MOST_NAMED]]
+    spoken = [name for name in named if name]
+    if not spoken:
+        return f"I found {len(values)} results."
+    joined = spoken[0] if len(spoken) == 1 else ", ".join(spoken[:-1]) + f" and {spoken[-1]}"
+    whole = len(values) <= _MOST_NAMED and len(spoken) == len(values)
+    return f"I found {len(values)}. " + (f"They are {joined}." if whole else f"The first are {joined}.")
+
+
+def _label(value: Any) -> str:
+    if isinstance(value, dict):
+        for key in ("name", "title", "label", "status", "id"):
+            if isinstance(value.get(key), str | int):
+                return _scalar(value[key])
+        value = next((part for part in value.values() if isinstance(part, str | int | float)), "")
+    return "" if isinstance(value, list | dict) or value is None else _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < 1e12 else f"{value:g}"
+    text = str(value).replace("_", " ").strip().rstrip(".")
+    if re.match(r"\d{4}-\d{2}-\d{2}", text):
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return text
+        day = f"{moment:%B} {moment.day}"
+        return f"{day} at {moment:%H:%M}" if "T" in text else day
+    return text
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split())
+    return text if not text or text[-1] in ".!?" else text + "."
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    sentences = re.split(r"(?<=[.!?])\s+", text)
+    kept = sentences[0]
+    for sentence in sentences[1:]:
+        if len(kept) + len(sentence) >= _MOST_CHARACTERS:
+            break
+        kept += " " + sentence
+    return kept if len(kept) <= _MOST_CHARACTERS else kept[:_MOST_CHARACTERS].rsplit(" ", 1)[0] + " and so on."
