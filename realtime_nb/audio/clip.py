@@ -82,9 +82,8 @@ class AudioClip:
             AudioError: nothing there, not audio, no samples, an absurd rate, values that are not numbers,
                 or more than an hour.
         """
-        audio, rate_hz, name = read_audio(source)
-        samples = resample(pcm.pcm16_from_float(audio), rate_hz, WIRE_SAMPLE_RATE_HZ)
-        return cls(samples, title=title or name)
+        samples, rate_hz, name = read_audio(source)
+        return cls(resample(samples, rate_hz, WIRE_SAMPLE_RATE_HZ), title=title or name)
 
     @classmethod
     def from_float(cls, samples: npt.ArrayLike, sample_rate_hz: int = WIRE_SAMPLE_RATE_HZ, **details: Any) -> AudioClip:

@@ -11,18 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime_nb.audio.format import MAX_CLIP_SECONDS
-from realtime_nb.audio.pcm import to_mono
+from realtime_nb.audio.pcm import pcm16_from_float, to_mono
 from realtime_nb.audio.resample import check_sample_rate
 from realtime_nb.errors import AudioError, ConfigurationError
 
 if TYPE_CHECKING:
     import soundfile
 
+BLOCK_FRAMES = 1 << 18
+"""Frames decoded at a time, so that an hour of audio needs little more memory than its samples."""
+
 _FORMATS = "wav, flac, ogg or mp3"
 
 
-def read_audio(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[npt.NDArray[np.float32], int, str]:
-    """Return mono float32 samples in -1 to 1, their rate in Hz, and the file's name ("" when unknown).
+def read_audio(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[npt.NDArray[np.int16], int, str]:
+    """Return mono PCM16 samples, their rate in Hz, and the file's name ("" when unknown).
 
     Raises:
         AudioError: see `AudioClip.load`.
@@ -41,17 +44,15 @@ def read_audio(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[npt.N
                 what_now="Cut it into shorter pieces.",
             )
         try:
-            audio = file.read(dtype="float32", always_2d=True)
+            blocks = [
+                pcm16_from_float(to_mono(block)) for block in file.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True)
+            ]
         except RuntimeError as error:
             raise _unreadable(label) from error
         rate_hz = int(file.samplerate)
-    if not len(audio):
+    if not sum(map(len, blocks)):
         raise AudioError(f"{label} holds no samples.", what_now="Check the program that wrote it.")
-    if not np.isfinite(audio).all():
-        raise AudioError(
-            f"{label} holds values that are not numbers (NaN or infinity).", what_now="Write it again from clean data."
-        )
-    return to_mono(audio), rate_hz, name
+    return np.concatenate(blocks), rate_hz, name
 
 
 def _read_bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[bytes, str]:

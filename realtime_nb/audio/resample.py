@@ -23,6 +23,7 @@ ROLLOFF = 0.93
 """Cut-off as a share of the lower rate's Nyquist frequency."""
 
 _BLOCK_OUTPUTS = 8_192
+_BLOCK_INPUTS = 1 << 18
 
 
 @lru_cache(maxsize=16)
@@ -118,5 +119,6 @@ def resample(pcm16: Pcm16, from_hz: int, to_hz: int) -> Pcm16:
     resampler = Resampler(from_hz, to_hz)
     length = (2 * len(pcm16) * to_hz + from_hz) // (2 * from_hz)
     resampler._restart(resampler._half * resampler._up)
-    parts = [resampler.process(pcm16), resampler.process(np.zeros(resampler._half + 2, dtype=np.int16))]
+    parts = [resampler.process(pcm16[start : start + _BLOCK_INPUTS]) for start in range(0, len(pcm16), _BLOCK_INPUTS)]
+    parts.append(resampler.process(np.zeros(resampler._half + 2, dtype=np.int16)))
     return np.concatenate(parts)[:length]

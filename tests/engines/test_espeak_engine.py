@@ -15,14 +15,19 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
 async def synthesizer() -> AsyncIterator[WorkerSynthesizer]:
     async with started(espeak_engine.create()) as running:
         yield running
 
 
 class TestEspeak(VoiceEngineContract):
-    pass
+    create = staticmethod(espeak_engine.create)
 
 
 async def test_gpl_code_is_never_loaded_into_this_process(synthesizer: WorkerSynthesizer):

@@ -13,14 +13,19 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
 async def synthesizer() -> AsyncIterator[WorkerSynthesizer]:
     async with started(flite_engine.create()) as running:
         yield running
 
 
 class TestFlite(VoiceEngineContract):
-    pass
+    create = staticmethod(flite_engine.create)
 
 
 def test_capabilities_name_licence_and_fidelity():

@@ -1,8 +1,9 @@
-"""Tests that every voice engine passes. A test module subclasses `VoiceEngineContract` with a `synthesizer` fixture."""
+"""Tests that every voice engine passes: subclass `VoiceEngineContract`, set `create`, have a `synthesizer` fixture."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from contextlib import aclosing
 
 import anyio
@@ -19,6 +20,8 @@ LONG = " ".join(f"This is sentence number {number} of a rather long text." for n
 
 
 class VoiceEngineContract:
+    create: Callable[[], WorkerSynthesizer]
+
     async def test_ten_voices_are_equally_loud_never_clip_and_differ(self, synthesizer: WorkerSynthesizer):
         assert synthesizer.capabilities.voices == PRESETS
         voices = await all_voices(synthesizer)
@@ -120,7 +123,9 @@ class VoiceEngineContract:
                         psutil.Process(synthesizer._worker.pid).kill()
         assert len(joined(await spoken(synthesizer, "Back again."))) > 1_000
 
-    async def test_closing_ends_the_process(self, synthesizer: WorkerSynthesizer):
+    async def test_closing_ends_the_process(self):
+        synthesizer = self.create()
+        await synthesizer.start()
         process = psutil.Process(synthesizer._worker.pid)
         await synthesizer.aclose()
         await synthesizer.aclose()
