@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure: no deadlines, and slow generation is not judged.
+settings.register_profile("realtime_nb", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("realtime_nb")
 
 
 @pytest.fixture
