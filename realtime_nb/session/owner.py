@@ -273,12 +273,17 @@ class SessionOwner:
             case se.ErrorEvent() if self.state == "connecting" and event.error.code == "session_expired":
                 self._fatal = event
             case se.OutputAudioDone():
-                self.output.end(PlaybackKey(event.item_id, event.content_index))
+                self._end_audio(PlaybackKey(event.item_id, event.content_index))
             case se.SpeechStarted():
                 detection = self.protocol.config.audio.input.turn_detection
                 if detection is not None and detection.interrupt_response and self.output.audible:
                     self.output.mute_open()
                     self.chore(self.cut("speech"))
+
+    def _end_audio(self, key: PlaybackKey) -> None:
+        self.output.end(key)
+        if self.output.player is None:
+            self.turns.drained(key, self.now_ms())
 
     def _on_created(self) -> None:
         self.state = "connected"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,4 +31,4 @@ def on_owner_loop(
         future = asyncio.run_coroutine_threadsafe(method(self, *args, **kwargs), self.loop)
         return await asyncio.wrap_future(future)
 
-    return anywhere
+    return cast(Any, anywhere)

@@ -1,0 +1,91 @@
+"""`realtime_nb.connect` with the embedded server, as cells and scripts use it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+import realtime_nb
+from realtime_nb.errors import AuthenticationFailed, ConfigurationError, ConnectionRefused
+from realtime_nb.runtime import runtime
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "REALTIME_NB_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REALTIME_NB_ENGINE", "scripted")
+
+
+def session_tasks() -> list[str]:
+    names = [task.get_name() for task in asyncio.all_tasks(runtime().loop)]
+    return [name for name in names if name.startswith("realtime_nb session")]
+
+
+async def test_it_says_which_server_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    async with realtime_nb.connect() as session:
+        assert session.state == "connected"
+        turn = await session.ask("hello")
+    assert turn.status == "completed"
+    assert "embedded server" in capsys.readouterr().out
+
+
+async def test_awaited_it_lives_until_closed() -> None:
+    session = await realtime_nb.connect(quiet=True, voice="coral", instructions="Be brief.")
+    assert session.config.audio.output.voice == "coral"
+    assert session.config.instructions == "Be brief."
+    await session.aclose()
+    assert session.state == "closed"
+    assert session_tasks() == []
+
+
+def test_without_await_from_a_plain_cell() -> None:
+    session = realtime_nb.connect(quiet=True).wait()
+    assert session.state == "connected"
+    session.close()
+    runtime().run(session._owner.finished.wait(), 5)
+
+
+async def test_a_rerun_cell_leaves_one_connection() -> None:
+    for _ in range(3):
+        session = await realtime_nb.connect(quiet=True)
+    gc.collect()
+    async with asyncio.timeout(10):
+        while len([name for name in session_tasks() if name.endswith("owner")]) > 1:
+            await asyncio.sleep(0.01)
+    assert session.state == "connected"
+    await session.aclose()
+
+
+async def test_never_awaited_and_dropped_it_closes() -> None:
+    connecting = realtime_nb.connect(quiet=True)
+    await asyncio.to_thread(connecting._future.result)
+    del connecting
+    async with asyncio.timeout(10):
+        while session_tasks():
+            gc.collect()
+            await asyncio.sleep(0.01)
+
+
+async def test_nobody_there_is_said_with_what_to_do() -> None:
+    with pytest.raises(ConnectionRefused, match="Check that the server runs"):
+        await realtime_nb.connect(url="http://127.0.0.1:1/v1")
+    assert session_tasks() == []
+
+
+async def test_a_wrong_key_is_said_with_what_to_do() -> None:
+    async with realtime_nb.connect(quiet=True) as session:
+        url = session._owner.where
+        with pytest.raises(AuthenticationFailed, match="refused the key"):
+            await realtime_nb.connect(url=url, api_key="wrong", model="m")
+
+
+async def test_what_cannot_be_meant_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="turn_detection"):
+        realtime_nb.connect(turn_detection="telepathy")
+    with pytest.raises(ConfigurationError, match="no engine"):
+        await realtime_nb.connect(engine="telepathy")

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from realtime_nb.session.input_tape import MAX_TAPE_MS, InputTape
+
+
+def test_slices_are_addressed_by_the_servers_count() -> None:
+    tape = InputTape()
+    tape.append(b"\x01\x00" * 24 * 100, 1000.0)
+    tape.append(b"\x02\x00" * 24 * 100, 1100.0)
+    assert tape.slice(99, 101) == b"\x01\x00" * 24 + b"\x02\x00" * 24
+    assert tape.end_ms == 200
+
+
+def test_old_audio_goes_and_the_count_goes_on() -> None:
+    tape = InputTape()
+    chunk = bytes(48 * 1000)
+    for _ in range(MAX_TAPE_MS // 1000 + 5):
+        tape.append(chunk, 0.0)
+    assert tape.end_ms == MAX_TAPE_MS + 5000
+    assert tape.slice(0, 4000) == b""
+    assert len(tape.slice(5000, 6000)) == 48_000
+
+
+def test_a_millisecond_of_tape_is_placed_on_the_sessions_clock() -> None:
+    tape = InputTape()
+    tape.append(bytes(48 * 20), 500.0)
+    tape.append(bytes(48 * 20), 900.0)
+    assert tape.session_ms(20) == 500
+    assert tape.session_ms(10) == 490
+    assert tape.session_ms(40) == 900
