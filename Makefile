@@ -91,7 +91,7 @@ lab: setup
 # --- checks -----------------------------------------------------------------------------------------------------
 
 test: setup-test
-	@$(MAKE) --no-print-directory lint types architecture test-frontend test-unit test-browser
+	@$(MAKE) --no-print-directory --keep-going lint types architecture test-frontend test-unit test-browser
 
 fmt: $(DEV_READY)
 	$(BIN)/ruff check --fix --quiet . || true
