@@ -23,7 +23,7 @@ from realtime_nb.widgets.comm_socket import CommSocket
 from realtime_nb.widgets.link_client import BinaryFrame, LinkClient, LinkSocket, Transport
 from realtime_nb.widgets.link_clock import monotonic_ms
 
-__all__ = ["LinkHub", "LinkListener", "MediaLink", "hub"]
+__all__ = ["LinkHub", "LinkListener", "MediaLink", "hub", "measured_links"]
 
 HELLO_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 3.0
@@ -95,6 +95,10 @@ class LinkHub:
             await link.close()
         async with self._starting:
             await self._server.close()
+
+    def measured(self) -> list[messages.LinkMeasured]:
+        """The links of all views."""
+        return [client.measured() for link in self._links.values() for client in link.clients.values()]
 
     def _allow_origin(self, origin: str | None) -> bool:
         if origin is None:
@@ -317,6 +321,12 @@ def hub(runtime: Runtime) -> LinkHub:
         found = _hubs[runtime] = LinkHub()
         runtime.on_stop(found.close)
     return found
+
+
+async def measured_links(runtime: Runtime) -> list[messages.LinkMeasured]:
+    """How every open view reaches this kernel, and how fast. Call on the runtime loop."""
+    found = _hubs.get(runtime)
+    return found.measured() if found is not None else []
 
 
 def _hello_or_none(text: str) -> messages.Hello | None:
