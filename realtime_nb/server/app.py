@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from realtime_nb.engines.base import EngineSet
 from realtime_nb.errors import ConfigurationError
@@ -39,6 +40,15 @@ from realtime_nb.server.wire import Goodbye
 
 SHUTTING_DOWN = Goodbye(1001, "The server is shutting down.")
 STOP_TIMEOUT_S = 5.0
+
+
+class _AbortableProtocol(WebSocketsSansIOProtocol):
+    """Gives the application `scope["state"]["abort"]`, to cut off a client that does not read."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
 
 
 class _QuietServer(uvicorn.Server):
@@ -109,9 +119,11 @@ class EmbeddedServer:
         keys = Keyring(key=None if allow_any_key else token)
         server = cls(engines, host=host, keys=keys, token=token, limits=limits or Limits(), sleep=sleep)
         try:
-            listener = _bind(host, port)
-            await engines.start()
-            await server._serve(listener)
+            with contextlib.ExitStack() as undo:
+                listener = undo.enter_context(_bind(host, port))
+                await engines.start()
+                await server._serve(listener)
+                undo.pop_all()
         except BaseException:
             await server.aclose()
             raise
@@ -126,7 +138,7 @@ class EmbeddedServer:
                 self.app(),
                 log_config=None,
                 lifespan="off",
-                ws="websockets-sansio",
+                ws=_AbortableProtocol,
                 ws_max_size=self._limits.message_bytes,
                 ws_ping_interval=self._limits.ping_s,
                 ws_ping_timeout=self._limits.ping_s,

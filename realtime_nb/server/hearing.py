@@ -21,8 +21,8 @@ NO_AUDIO: Pcm16 = np.zeros(0, np.int16)
 NOTHING_HEARD = Transcript(text="", confidence=0.0)
 FEED_SAMPLES = 16_000 * 20
 """How much of a recording a recogniser gets before it must have caught up."""
-UNSTABLE_WORDS = 2
-"""The last words of a partial transcript may still change; they are not sent."""
+UNSTABLE_WORDS = 1
+"""The last word of a partial transcript may still change; it is not sent."""
 
 
 class Utterance:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -143,15 +142,17 @@ class RealtimeConnection:
             self.end(CLIENT_GONE)
 
     async def _leave(self, goodbye: Goodbye, writer: asyncio.Task[None]) -> None:
-        """Send what is left, say goodbye, stop the writer; a client that does not read gets no more than that."""
+        """Send what is left, say goodbye, stop the writer; a client that does not read is cut off."""
         try:
             if goodbye.code:
-                with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
-                    async with asyncio.timeout(0 if goodbye == SLOW_CONSUMER else self._limits.close_wait_s):
+                async with asyncio.timeout(self._limits.close_wait_s):
+                    if goodbye != SLOW_CONSUMER:
                         await self._outbox.drained()
-                with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
-                    async with asyncio.timeout(self._limits.close_wait_s):
-                        await self._websocket.close(goodbye.code, goodbye.reason)
+                    await self._websocket.close(goodbye.code, goodbye.reason)
+        except TimeoutError:
+            self._websocket.scope["state"]["abort"]()
+        except (WebSocketDisconnect, RuntimeError):
+            pass
         finally:
             writer.cancel()
             await asyncio.wait([writer])
