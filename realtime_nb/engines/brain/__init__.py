@@ -18,11 +18,12 @@ from realtime_nb.engines.brain.dialogue import Dialogue, Plan
 from realtime_nb.engines.brain.instructions import Manner, manner_of
 from realtime_nb.engines.brain.intents import Reader, load_intents
 from realtime_nb.engines.brain.phonetics import Lexicon, dictionary_path
-from realtime_nb.engines.brain.verbalise import verbalise
+from realtime_nb.engines.brain.verbalise import LEAD, verbalise
 
 __all__ = ["Brain", "create"]
 
 _MOST_MESSAGES = 60
+_REPEATED = re.compile(r"^(?:(?:I said|Again): )+")
 _GREETINGS = ("Hello! How can I help you today?", "Hi there! What can I do for you?")
 
 
@@ -85,7 +86,7 @@ class Brain:
             if message.role == "user":
                 plan = talk.hear(message)
             elif message.role == "assistant":
-                talk.last_reply, plan = message.text, None
+                talk.last_reply, plan = _REPEATED.sub("", message.text), None
             else:
                 plan = None
         last = messages[-1].role if messages else ""
@@ -109,7 +110,8 @@ def _outputs(request: ChatRequest) -> str:
             break
         if message.role == "tool_output":
             spoken.append(verbalise(message.text))
-    return " ".join(reversed(spoken))
+    first, *others = reversed(spoken)
+    return " ".join([first, *(text.removeprefix(LEAD).lstrip() for text in others)])
 
 
 def _with_demanded(plan: Plan, talk: Dialogue, request: ChatRequest) -> Plan:

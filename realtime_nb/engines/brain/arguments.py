@@ -24,12 +24,12 @@ _KIND_WORDS = {
     "phone": "phone phone_number telephone mobile callback_number",
     "day": "date day when weekday",
     "meal": "meal meal_type mealtime",
-    "customer": "customer customer_id customer_number account_id account account_number client_id user_id customer_name",
+    "customer": "customer customer_id customer_number account_id account account_number client_id user_id",
     "name": "name person full_name first_name last_name caller contact",
     "quantity": "quantity amount count qty servings portions number_of_items how_many",
     "items": "items products foods entries order_items line_items things",
     "food": "food item product dish ingredient food_item food_name item_name product_name meal_name entry",
-    "text": "query question reason message note notes text summary description comment request topic search issue details",
+    "text": "query question reason message note notes text summary description comment request topic search issue",
     "country": "country nation",
 }
 _KIND_OF_NAME = {name: kind for kind, names in _KIND_WORDS.items() for name in names.split()}
@@ -120,7 +120,7 @@ def _utterance(text: str) -> Utterance:
 
 
 def _after_name(name: str, utterance: Utterance) -> list[str]:
-    """ "with color red" gives red for a parameter called color."""
+    """Take what follows the name: "with color red" gives red for a parameter called color."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
     match = re.search(rf"\b{re.escape(words)}(?: is| to| of)? (\w+)", " ".join(utterance.words))
     return [match.group(1)] if match and match.group(1) not in ("is", "to", "of", "and", "for", "in") else []

@@ -12,13 +12,7 @@ import msgspec
 from realtime_nb.engines.brain.numbers import find_numbers, say_number
 from realtime_nb.engines.brain.slots import Item, Utterance, gazetteer, say_items
 
-_ORDER_STATES = (
-    "is on its way",
-    "was delivered yesterday",
-    "is being packed",
-    "arrives tomorrow",
-    "left the warehouse",
-)
+_ORDER_STATES = ("is on its way", "was delivered yesterday", "is being packed", "arrives tomorrow")
 _WEATHER = ("sunny", "cloudy", "light rain", "windy", "clear skies", "showers", "foggy")
 _USUAL_CALORIES = 150
 _MOST_COUNTED = 100
@@ -104,9 +98,8 @@ def _weather(scene: Scene) -> str:
 
 
 def _degrees(scene: Scene) -> str:
-    return str(
-        8 + zlib.crc32(f"{scene.seed}/{scene.values.get('city', '')}/{scene.values.get('day', '')}".encode()) % 18
-    )
+    where = f"{scene.seed}/{scene.values.get('city', '')}/{scene.values.get('day', '')}"
+    return str(8 + zlib.crc32(where.encode()) % 18)
 
 
 def _day_part(scene: Scene) -> str:

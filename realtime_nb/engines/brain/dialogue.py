@@ -130,9 +130,8 @@ class Dialogue:
         task = self.pending or self.topic
         if task is not None and self._fills(task, rest, eager=bool(explicit)):
             asked = task.asked or self._first_slot(task)
-            return self._pursue(
-                msgspec.structs.replace(task, evidence=(*task.evidence, Evidence(rest, asked))), "Sorry. "
-            )
+            evidence = (*task.evidence, Evidence(rest, asked))
+            return self._pursue(msgspec.structs.replace(task, evidence=evidence), "Sorry. ")
         reading = self._reader.read(rest)
         if explicit and reading.similarity >= ACCEPT:
             self._said = rest
@@ -146,7 +145,7 @@ class Dialogue:
         reading = self._reader.read(self._said)
         intent = self._intents[reading.intent]
         strong = reading.similarity >= STRONG
-        if strong and reading.intent in ("never_mind", "stop", "bye", "no"):
+        if strong and reading.intent in ("never_mind", "stop", "bye", "no") and not reading.utterance.free:
             self.pending = None
             return None
         if intent.aside and strong:
@@ -180,6 +179,10 @@ class Dialogue:
         intent = self._intents[reading.intent]
         named, nearness = tooling.named_in(reading.utterance, self._tools, self._reader)
         evidence = (Evidence(self._said),)
+        digits = "".join(number.digits for number in reading.utterance.numbers)
+        if len(digits) >= 3 and len(reading.utterance.free) == len(reading.utterance.words):
+            tool = tooling.serving(self._intents["order_status"], self._tools)
+            return self._pursue(Task("order_status", tool, evidence))
         if reading.similarity >= ACCEPT:
             if offer and reading.intent == "yes":
                 return self._pursue(Task(offer, tooling.serving(self._intents[offer], self._tools), ()))
@@ -277,6 +280,8 @@ class Dialogue:
         return Plan(self._vary("open question", _OPEN_QUESTION))
 
     def _vary(self, key: str, variants: Sequence[str]) -> str:
+        if self._manner.brief:
+            return min(variants, key=len)
         start = zlib.crc32(f"{self._seed}/{key}".encode())
         chosen = variants[(start + self._counts[key]) % len(variants)]
         self._counts[key] += 1

@@ -10,7 +10,7 @@ import msgspec
 _LANGUAGES = (
     "french german spanish italian portuguese dutch polish russian chinese japanese korean arabic hindi turkish"
 )
-_NAME = re.compile(r"\b(?:your name is|you are called|call yourself|you are named|named)\s+[\"“']?([A-Z][\w-]*)")
+_NAME = re.compile(r"\b(?i:your name is|you are called|call yourself|you are named|named)\s+[\"“']?([A-Z][\w-]*)")
 _BRIEF = re.compile(r"\b(brief|briefly|short|concise|concisely|terse|one sentence|few words)\b", re.IGNORECASE)
 _SPEAK = re.compile(
     rf"\b(?:speak|answer|respond|reply|talk|converse)\b[^.!?]*?\b(?:in|only|always)?\s*({'|'.join(_LANGUAGES.split())})\b",

@@ -9,10 +9,11 @@ from importlib import resources
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from realtime_nb.engines.brain.matcher import PhraseBank
 from realtime_nb.engines.brain.phonetics import Lexicon
-from realtime_nb.engines.brain.slots import FINDERS, Utterance
+from realtime_nb.engines.brain.slots import FINDERS, SORTS_OF_KIND, Utterance
 from realtime_nb.errors import ConfigurationError
 
 _SLOT_BONUS = 0.04
@@ -96,9 +97,17 @@ class Reader:
         self._keys = tuple(intents)
         phrases = [example for intent in intents.values() for example in intent.examples]
         self._starts = np.cumsum([0, *(len(intent.examples) for intent in intents.values())][:-1])
-        self._bank = PhraseBank(phrases, lexicon)
+        sorts = {sort for kinds in SORTS_OF_KIND.values() for sort in kinds}
+        self._bank = PhraseBank(phrases, lexicon, {sort: self._accepting(sort) for sort in sorts})
         self.read = functools.lru_cache(maxsize=_CACHED_READINGS)(self._read)
         self._banks = functools.lru_cache(maxsize=64)(lambda phrases: PhraseBank(phrases, lexicon))
+
+    def _accepting(self, sort: str) -> npt.NDArray[np.bool_]:
+        accepted = []
+        for intent in self._intents.values():
+            kinds = [*intent.slots.values(), *intent.optional.values()]
+            accepted += [any(sort in SORTS_OF_KIND[kind] for kind in kinds)] * len(intent.examples)
+        return np.array(accepted, np.bool_)
 
     def _read(self, text: str) -> Reading:
         utterance = Utterance(text)

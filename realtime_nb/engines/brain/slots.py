@@ -58,13 +58,14 @@ class Utterance:
         return find_numbers(self.words)
 
     @functools.cached_property
-    def free(self) -> frozenset[int]:
-        """Places of words that fill slots."""
-        spans = [(number.start, number.end) for number in self.numbers]
+    def free(self) -> dict[int, str]:
+        """Places of words that may fill slots, and the sort of each: "number", "cities", "foods" and so on."""
+        sorts = {place: "number" for number in self.numbers for place in range(number.start, number.end)}
         lists = gazetteer()
-        for known in ("cities", "days", "products", "foods", "capitals"):
-            spans += [(start, end) for start, end, _ in _known(self.words, _index(known, tuple(lists[known])))]
-        return frozenset(place for start, end in spans for place in range(start, end))
+        for sort in ("names", "surnames", "products", "capitals", "days", "foods", "cities"):
+            for start, end, _ in _known(self.words, _index(sort, tuple(lists[sort]))):
+                sorts |= dict.fromkeys(range(start, end), sort)
+        return sorts
 
 
 @functools.cache
@@ -233,6 +234,22 @@ def say_items(items: Iterable[Item]) -> str:
         parts.append(f"{article}{name}" if quantity == 1 else f"{say_number(quantity)} {plural(name, quantity)}")
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" and {parts[-1]}" if parts else "nothing"
 
+
+SORTS_OF_KIND: dict[str, tuple[str, ...]] = {
+    "order_number": ("number",),
+    "number": ("number",),
+    "phone": ("number",),
+    "city": ("cities",),
+    "day": ("days",),
+    "meal": (),
+    "email": (),
+    "name": ("names", "surnames"),
+    "customer": ("names", "surnames", "number"),
+    "items": ("foods", "products", "number"),
+    "food": ("foods",),
+    "country": ("capitals",),
+}
+"""The sorts of words (see `Utterance.free`) that each kind of slot is made of."""
 
 FINDERS: dict[str, Callable[[Utterance, bool], list[Any]]] = {
     "order_number": _find_order_numbers,

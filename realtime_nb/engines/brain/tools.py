@@ -29,7 +29,10 @@ _SAME_WORDS = {
 }
 _CANONICAL = {same: word for word, others in _SAME_WORDS.items() for same in (word, *others.split())}
 _ACTIONS = frozenset(("create", "delete", "change"))
-_NOISE_TEXT = "a an the of for to in on by with and or this that tool function call api my your user's do run current data given from its"
+_NOISE_TEXT = """
+a an the of for to in on by with and or this that tool function call api my your user's do run current data given from
+its
+"""
 _NOISE = frozenset(_NOISE_TEXT.split())
 
 

@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import Any
 
 _MOST_FACTS = 4
+_DONE = ("", "ok", "okay", "done", "success", "none", "null")
 _MOST_NAMED = 3
 _MOST_CHARACTERS = 320
 _SPOKEN_WHOLE = ("message", "summary", "text", "answer", "result", "reply", "content", "description", "speech")
+LEAD = "Here is what I found."
+"""How several facts begin."""
 _HIDDEN = re.compile(r"(^|_)(uuid|guid|url|uri|href|link|token|hash|trace|request_id|timestamp|created_at)(_|$)|^_")
 _UNITS = {
     "c": "degrees Celsius", "celsius": "degrees Celsius", "f": "degrees Fahrenheit", "fahrenheit": "degrees Fahrenheit",
@@ -42,7 +45,7 @@ def _say(value: Any) -> str:
     if isinstance(value, int | float):
         return f"The answer is {_scalar(value)}."
     text = str(value).strip()
-    if text.lower().rstrip(".!") in ("", "ok", "okay", "done", "success", "none", "null"):
+    if text.lower().rstrip(".!") in _DONE:
         return "That is done."
     failed = re.match(r"(?:error|exception|failed|failure)\b[:\s]*(.*)", text, re.IGNORECASE | re.DOTALL)
     return _failure(failed.group(1)) if failed else _sentence(text)
@@ -61,6 +64,8 @@ def _say_object(value: dict[str, Any]) -> str:
             return _failure(reason[0] if isinstance(reason, list) else reason)
     if value.get("ok") is False or value.get("success") is False:
         return _failure(value.get("message") or value.get("reason") or "")
+    if len(value) == 1 and str(value.get("status", "")).lower() in _DONE:
+        return "That is done."
     for key in _SPOKEN_WHOLE:
         whole = value.get(key)
         if isinstance(whole, str) and whole.strip():
@@ -71,7 +76,7 @@ def _say_object(value: dict[str, Any]) -> str:
     lists = [f"There are {len(part)} {_name(key)}." for key, part in value.items() if isinstance(part, list) and part]
     if not facts:
         return " ".join(lists[:2]) or "That is done."
-    return " ".join(["Here is what I found.", *(f"The {fact}." for fact in facts[:_MOST_FACTS]), *lists[:1]])
+    return " ".join([LEAD, *(f"The {fact}." for fact in facts[:_MOST_FACTS]), *lists[:1]])
 
 
 def _facts(value: dict[str, Any], depth: int = 0) -> list[str]:
@@ -91,7 +96,9 @@ def _fact(key: str, value: Any) -> str:
     unit = _UNITS.get(words[-1]) if len(words) > 1 and isinstance(value, int | float) else None
     if unit and not isinstance(value, bool):
         return f"{_name('_'.join(words[:-1]))} is {_scalar(value)} {unit}"
-    return f"{_name(key)} is {_scalar(value)}"
+    name = _name(key)
+    several = name.endswith("s") and not name.endswith(("ss", "us", "is"))
+    return f"{name} {'are' if several else 'is'} {_scalar(value)}"
 
 
 def _name(key: str) -> str:
