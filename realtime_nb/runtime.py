@@ -127,7 +127,7 @@ class Runtime:
             raise
 
     def on_stop(self, closer: Callable[[], Awaitable[object]]) -> Callable[[], None]:
-        """Register what must be closed before the loop ends (newest first, 3 s for all). Returns the un-register function."""
+        """Register what must be closed before the loop ends: newest first, 3 s for all. Returns how to take it back."""
         with self._lock:
             self._closer_count += 1
             key = self._closer_count
@@ -156,11 +156,8 @@ class Runtime:
 
     def _start(self) -> None:
         self._loop = loop = asyncio.new_event_loop()
-        started = threading.Event()
-        loop.call_soon(started.set)
         self._thread = threading.Thread(target=self._main, args=(loop,), name=THREAD_NAME, daemon=True)
         self._thread.start()
-        started.wait()
 
     def _main(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
