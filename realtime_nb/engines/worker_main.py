@@ -14,6 +14,7 @@ whose public methods are the calls::
         @callback_stream
         def speak(self, payload: dict, out: Outlet) -> None:   # a stream, from inside a C callback
             library.speak(payload["text"], lambda pcm: out.send(pcm))   # False: stop
+        def idle(self) -> bool: ...                    # optional; 20 ms of work when no call waits; True: more is left
         def close(self) -> None: ...                   # optional
 
 `push(channel, value)` sends something unasked to `WorkerProcess.on_push(channel, …)`.
@@ -101,6 +102,7 @@ class Child:
         self._generating: dict[int, _Generating] = {}
         self._outlets: dict[int, Outlet] = {}
         self._target: Any = None
+        self._idle_work_left = False
 
     def run(self, factory_path: str) -> None:
         """Serve until the parent closes stdin or dies."""
@@ -174,15 +176,18 @@ class Child:
 
     def _step(self) -> bool:
         runnable = [call_id for call_id, stream in self._generating.items() if stream.credit > 0]
+        busy = bool(runnable) or self._idle_work_left
         try:
-            frame = self._inbox.get(block=not runnable, timeout=None if runnable else _PARENT_CHECK_S)
+            frame = self._inbox.get(block=not busy, timeout=None if busy else _PARENT_CHECK_S)
         except queue.Empty:
             for call_id in runnable:
                 self._advance(call_id)
-            return bool(runnable) or os.getppid() == _PARENT_PID
+            self._idle_work_left = self._idle_work_left and self._target.idle()
+            return busy or os.getppid() == _PARENT_PID
         if frame is None:
             return False
         self._handle(frame)
+        self._idle_work_left = hasattr(self._target, "idle")
         return True
 
     def _handle(self, frame: Frame) -> None:

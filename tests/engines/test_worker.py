@@ -290,7 +290,7 @@ async def test_the_child_ends_when_its_parent_is_killed() -> None:
     status = Path(f"/proc/{pid}/stat")
 
     async def ended() -> bool:
-        return is_gone(pid) or status.read_text().rpartition(")")[2].split()[0] == "Z"  # noqa: ASYNC240
+        return is_gone(pid) or status.read_text().rpartition(")")[2].split()[0] == "Z"
 
     await until(ended)
 

@@ -1,0 +1,318 @@
+"""The recogniser's child process: two pocketsphinx decoders side by side for every utterance.
+
+The *domain* decoder knows the tutorials' sentences and the session's own words; it costs 4 % of real time and hears
+them almost without error. The *general* decoder knows 40,000 words, costs 10 to 30 % and mishears every fourth
+word of a person. Whatever the general one can say so much better that the domain's words cannot be what was said is
+out of domain, and then its text is taken.
+
+Feeding drives the domain decoder at once and leaves the general one's share to idle time, so the domain's answer never
+waits for it. An answer waits for a general decoder that is behind (other work, or audio that came faster than real time)
+at most `GENERAL_WAIT_S` when the domain's words fit the sound well, `GENERAL_WAIT_IN_DOUBT_S` when they do not; then
+that fit decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+import time
+from collections import OrderedDict, deque
+from pathlib import Path
+from typing import Any
+
+from realtime_nb.engines import language_model
+from realtime_nb.engines.worker_main import Push
+from realtime_nb.errors import EngineUnavailable
+
+FRAMES_PER_S = 100
+BYTES_PER_S = 32_000
+GAP_PER_FRAME = 0.0
+"""The domain's text is taken while its log score is at least this much better, a frame. Between the in-domain sets'
+lowest (-0.00006) and the others' highest (-0.00036) of the calibration in benchmarks/recogniser.py."""
+GAP_MIN_FRAMES = 60
+SAME_FRAMES = 4
+ACOUSTIC_MIDDLE = -4.0
+ACOUSTIC_WIDTH = 0.2
+"""Mean acoustic log score a word frame at which the confidence is one half: real speech lies above, garbage below."""
+ACOUSTIC_TRUSTED = -3.4
+SLOWEST_WORDS_PER_S = 1.2
+GENERAL_CONFIDENCE = 0.8
+GENERAL_WAIT_S = 0.12
+GENERAL_WAIT_IN_DOUBT_S = 1.5
+IDLE_SLICE_BYTES = BYTES_PER_S // 25
+MAX_REPLAY_BYTES = 12 * BYTES_PER_S
+GENERAL_WORDS = 40_000
+"""The commonest of the dictionary's 126,000: a third less memory and time, two points more errors on people."""
+MAX_GENERAL_DECODERS = 2
+MAX_VOCABULARIES = 4
+MAX_IDLE_DOMAIN_DECODERS = 2
+PARTIAL_EVERY_BYTES = BYTES_PER_S // 12
+
+Vocabulary = tuple[str, ...]
+
+
+class Reading:
+    """What one decoder has at this moment."""
+
+    def __init__(self, decoder: Any) -> None:
+        """Read the decoder's best path, finished or not."""
+        best = decoder.hyp()
+        self.log_score = math.log(best.score) if best is not None and best.score > 0 else -math.inf
+        self.frames = max(1, decoder.n_frames())
+        self.words: list[tuple[str, int, int]] = []
+        acoustic = 0.0
+        for segment in decoder.seg() or () if best is not None else ():
+            if segment.word[0] not in "<[+":
+                word = segment.word.partition("(")[0]
+                self.words.append((word, segment.start_frame, segment.end_frame + 1))
+                acoustic += math.log(max(segment.ascore, 1e-300))
+        word_frames = sum(end - start for _, start, end in self.words)
+        self.text = " ".join(word for word, _, _ in self.words)
+        self.acoustic = acoustic / word_frames if word_frames else -math.inf
+        self.words_per_s = len(self.words) * FRAMES_PER_S / word_frames if word_frames else 0.0
+
+    @property
+    def confidence(self) -> float:
+        """How well the sound fits the words, and whether anybody speaks that slowly."""
+        if not self.words:
+            return 0.0
+        fit = 1.0 / (1.0 + math.exp(min(60.0, (ACOUSTIC_MIDDLE - self.acoustic) / ACOUSTIC_WIDTH)))
+        return fit * min(1.0, (self.words_per_s / SLOWEST_WORDS_PER_S) ** 4)
+
+
+class Utterance:
+    """One stream in the child."""
+
+    def __init__(self, vocabulary: Vocabulary, domain: Any, general: Any | None) -> None:
+        self.vocabulary = vocabulary
+        self.domain = domain
+        self.general = general
+        self.audio = bytearray()
+        self.forgotten_bytes = 0
+        self.general_bytes = 0
+        self.domain_open = True
+        self.shown = ""
+        self.shows_general = False
+        self.looked_at_bytes = 0
+        domain.start_utt()
+        if general is not None:
+            general.start_utt()
+
+    @property
+    def total_bytes(self) -> int:
+        """All audio fed."""
+        return self.forgotten_bytes + len(self.audio)
+
+    def feed(self, pcm16: bytes) -> None:
+        """Decode with the domain model; a turn that goes on after a hypothesis is decoded again from its start."""
+        self.audio += pcm16
+        if not self.domain_open:
+            self.domain.start_utt()
+            self.domain_open = True
+            pcm16 = bytes(self.audio)
+        self.domain.process_raw(pcm16, False, False)
+
+    def end_domain(self) -> None:
+        """End the domain decoder's path, unless the turn is too long to decode it again should it go on."""
+        if self.domain_open and self.total_bytes <= MAX_REPLAY_BYTES:
+            self.domain.end_utt()
+            self.domain_open = False
+
+    def advance_general(self) -> bool:
+        """Let the general decoder hear 40 ms more; whether it is still behind."""
+        if self.general is None:
+            self.general_bytes = self.total_bytes
+        start = self.general_bytes - self.forgotten_bytes
+        end = min(len(self.audio), start + IDLE_SLICE_BYTES)
+        if start < end:
+            self.general.process_raw(bytes(self.audio[start:end]), False, False)
+        self.general_bytes = self.forgotten_bytes + end
+        if self.total_bytes > MAX_REPLAY_BYTES and self.domain_open:
+            del self.audio[:end]
+            self.forgotten_bytes += end
+        return self.general_bytes < self.total_bytes
+
+    def out_of_domain(self, domain: Reading, general: Reading) -> bool | None:
+        """Whether something outside the domain was said; None while the general decoder has not heard the same."""
+        if abs(general.frames - domain.frames) > SAME_FRAMES:
+            return None
+        return bool(general.words) and (domain.log_score - general.log_score) / domain.frames < GAP_PER_FRAME
+
+
+class Recogniser:
+    """The methods that `pocketsphinx_engine` calls. Streams are known by the parent's numbers."""
+
+    def __init__(self, push: Push) -> None:
+        try:
+            import pocketsphinx
+        except ImportError as error:
+            raise EngineUnavailable(
+                "pocketsphinx is not installed.", what_now="Install it with: pip install 'realtime-nb[embedded]'"
+            ) from error
+        self._pocketsphinx = pocketsphinx
+        self._push = push
+        self._utterances: dict[int, Utterance] = {}
+        self._models: OrderedDict[Vocabulary, language_model.DomainModel] = OrderedDict()
+        self._idle_domain: dict[Vocabulary, list[Any]] = {}
+        self._idle_general: list[Any] = []
+        self._general_decoders = 0
+        self._closing: deque[Utterance] = deque()
+
+    def warm(self) -> None:
+        """Load both models and run a little sound through them."""
+        self._idle_domain[()] = [self._new_domain_decoder(()) for _ in range(MAX_IDLE_DOMAIN_DECODERS)]
+        self._idle_general.append(self._new_general_decoder())
+        for decoder in (*self._idle_domain[()], *self._idle_general):
+            decoder.start_utt()
+            decoder.process_raw(bytes(BYTES_PER_S // 5), False, False)
+            decoder.end_utt()
+
+    def prepare(self, payload: dict[str, Any]) -> list[str]:
+        """Build the model of a vocabulary ahead of its first use; return the words whose sound was guessed."""
+        vocabulary = tuple(payload["vocabulary"])
+        if not self._idle_domain.get(vocabulary):
+            self._idle_domain.setdefault(vocabulary, []).append(self._new_domain_decoder(vocabulary))
+        return list(self._model(vocabulary).guessed)
+
+    def open(self, payload: dict[str, Any]) -> None:
+        """Begin an utterance."""
+        vocabulary = tuple(payload["vocabulary"])
+        pool = self._idle_domain.get(vocabulary)
+        domain = pool.pop() if pool else self._new_domain_decoder(vocabulary)
+        if not self._idle_general:
+            self._end_closed()
+        if not self._idle_general and self._general_decoders < MAX_GENERAL_DECODERS:
+            self._idle_general.append(self._new_general_decoder())
+        general = self._idle_general.pop() if self._idle_general else None
+        self._utterances[payload["stream"]] = Utterance(vocabulary, domain, general)
+
+    def feed(self, payload: dict[str, Any]) -> None:
+        """Take audio; push the text so far when it changed."""
+        utterance = self._utterances.get(payload["stream"])
+        if utterance is None:
+            return
+        utterance.feed(payload["pcm16"])
+        if utterance.total_bytes - utterance.looked_at_bytes >= PARTIAL_EVERY_BYTES:
+            utterance.looked_at_bytes = utterance.total_bytes
+            self._show(payload["stream"], utterance)
+
+    def hypothesis(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Return the transcript as if the utterance ended here."""
+        utterance = self._utterances[payload["stream"]]
+        domain = Reading(utterance.domain)
+        believable = domain.acoustic >= ACOUSTIC_TRUSTED
+        give_up = time.monotonic() + (GENERAL_WAIT_S if believable else GENERAL_WAIT_IN_DOUBT_S)
+        while utterance.advance_general() and time.monotonic() < give_up:
+            pass
+        if utterance.general is not None:
+            general = Reading(utterance.general)
+            outside = utterance.out_of_domain(domain, general)
+            if outside is None:
+                outside = bool(general.words) and not believable
+            if outside:
+                return _transcript(general, general.confidence * GENERAL_CONFIDENCE, in_domain=False)
+        utterance.end_domain()
+        domain = Reading(utterance.domain)
+        return _transcript(domain, domain.confidence, in_domain=True)
+
+    def close_stream(self, payload: dict[str, Any]) -> None:
+        """Forget an utterance; its decoders go back to the pool in idle time."""
+        utterance = self._utterances.pop(payload["stream"], None)
+        if utterance is not None:
+            self._closing.append(utterance)
+
+    def idle(self) -> bool:
+        """Give the general decoders their share, then put closed decoders back."""
+        behind = [utterance.advance_general() for utterance in self._utterances.values()]
+        if any(behind):
+            return True
+        if self._closing:
+            self._end_closed(1)
+        return bool(self._closing)
+
+    def memory_mb(self, payload: None) -> float:
+        """Return this process's resident memory, 0 where the system does not tell."""
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/self/status").read_text().splitlines():
+                if line.startswith("VmRSS"):
+                    return int(line.split()[1]) / 1024
+        return 0.0
+
+    def _show(self, stream: int, utterance: Utterance) -> None:
+        domain = Reading(utterance.domain)
+        general = Reading(utterance.general) if utterance.general is not None else None
+        if general is not None and domain.frames >= GAP_MIN_FRAMES:
+            outside = utterance.out_of_domain(domain, general)
+            utterance.shows_general = utterance.shows_general if outside is None else outside
+        text = general.text if general is not None and utterance.shows_general else domain.text
+        if text and text != utterance.shown:
+            utterance.shown = text
+            self._push(stream, text)
+
+    def _end_closed(self, at_most: int = 1_000) -> None:
+        for _ in range(min(at_most, len(self._closing))):
+            utterance = self._closing.popleft()
+            if utterance.domain_open:
+                utterance.domain.end_utt()
+            pool = self._idle_domain.setdefault(utterance.vocabulary, [])
+            if utterance.vocabulary in self._models and len(pool) < MAX_IDLE_DOMAIN_DECODERS:
+                pool.append(utterance.domain)
+            if utterance.general is not None:
+                utterance.general.end_utt()
+                self._idle_general.append(utterance.general)
+
+    def _model(self, vocabulary: Vocabulary) -> language_model.DomainModel:
+        if vocabulary not in self._models:
+            path = Path(self._pocketsphinx.get_model_path("en-us/cmudict-en-us.dict"))
+            self._models[vocabulary] = language_model.build(vocabulary, path)
+            oldest = next((known for known in self._models if known), None)
+            if len(self._models) > MAX_VOCABULARIES and oldest is not None:
+                del self._models[oldest]
+                self._idle_domain.pop(oldest, None)
+        self._models.move_to_end(vocabulary)
+        return self._models[vocabulary]
+
+    def _new_domain_decoder(self, vocabulary: Vocabulary) -> Any:
+        model = self._model(vocabulary)
+        with tempfile.TemporaryDirectory() as folder:
+            arpa, dictionary = Path(folder) / "domain.arpa", Path(folder) / "domain.dict"
+            arpa.write_text(model.arpa, "utf-8")
+            dictionary.write_text(model.dictionary, "utf-8")
+            return self._decoder(lm=str(arpa), dict=str(dictionary))
+
+    def _new_general_decoder(self) -> Any:
+        self._general_decoders += 1
+        with tempfile.TemporaryDirectory() as folder:
+            dictionary = Path(folder) / "general.dict"
+            dictionary.write_text(self._common_words(), "utf-8")
+            model = self._pocketsphinx.get_model_path("en-us/en-us.lm.bin")
+            return self._decoder(lm=model, dict=str(dictionary))
+
+    def _common_words(self) -> str:
+        """Return the dictionary's lines for the words that the general model finds likeliest."""
+        model = self._pocketsphinx.NGramModel.readfile(self._pocketsphinx.get_model_path("en-us/en-us.lm.bin"))
+        path = Path(self._pocketsphinx.get_model_path("en-us/cmudict-en-us.dict"))
+        with path.open(encoding="utf-8") as file:
+            lines = [(line.partition(" ")[0].partition("(")[0], line) for line in file]
+        likelihood = {word: model.prob([word]) for word, _ in lines}
+        least = sorted(likelihood.values(), reverse=True)[:GENERAL_WORDS][-1]
+        return "".join(line for word, line in lines if likelihood[word] >= least)
+
+    def _decoder(self, **options: str) -> Any:
+        acoustic = self._pocketsphinx.get_model_path("en-us/en-us")
+        return self._pocketsphinx.Decoder(hmm=acoustic, fwdflat=False, loglevel="FATAL", **options)
+
+
+def _transcript(reading: Reading, confidence: float, *, in_domain: bool) -> dict[str, Any]:
+    return {
+        "text": reading.text,
+        "confidence": round(confidence, 3),
+        "in_domain": in_domain,
+        "words": [(word, start * 10, end * 10) for word, start, end in reading.words],
+    }
+
+
+def main(push: Push) -> Recogniser:
+    """Make the worker's object."""
+    return Recogniser(push)
