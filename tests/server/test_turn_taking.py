@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from realtime_nb.audio.g711 import encode_alaw, encode_mulaw
+from realtime_nb.audio.resample import resample
+from realtime_nb.engines import scripted
+from realtime_nb.engines.base import ChatRequest, EngineSet, Pcm16, SynthesizedChunk
+from tests.server.talking import PATIENCE_S, Client, connected, serving, silence, tone, without
+
+pytestmark = pytest.mark.anyio
+
+VOICE_TURN = [
+    "session.created",
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+    "response.created",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "deltas",
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+    "rate_limits.updated",
+]
+
+
+class CountingSynthesizer(scripted.ScriptedSynthesizer):
+    """Notes what it was asked to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.spoke = asyncio.Event()
+
+    async def speak(self, text: str, *, voice: str = "alloy", speed: float = 1.0) -> AsyncIterator[SynthesizedChunk]:
+        self.asked.append(text)
+        async for chunk in super().speak(text, voice=voice, speed=speed):
+            self.spoke.set()
+            yield chunk
+
+
+def counting(**options: Any) -> tuple[EngineSet, CountingSynthesizer]:
+    engines, synthesizer = scripted.create(**options), CountingSynthesizer()
+    engines.synthesizer = synthesizer
+    return engines, synthesizer
+
+
+async def until_spoken(synthesizer: CountingSynthesizer) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        await synthesizer.spoke.wait()
+    synthesizer.spoke.clear()
+
+
+async def test_a_spoken_turn_has_the_services_order_of_events() -> None:
+    async with serving(scripted.create(texts=["where is my order"])) as server, connected(server) as client:
+        await client.hear(silence(500), tone(900), silence(800))
+        await client.until("rate_limits.updated")
+        deltas = ("response.output_audio.delta", "response.output_audio_transcript.delta")
+        types = ["deltas" if one in deltas else one for one in client.types]
+        assert without(types) == VOICE_TURN
+        ids = {event["item_id"] for event in client.of(*VOICE_TURN[1:4])}
+        assert len(ids) == 1
+        added = client.of("conversation.item.added")[0]
+        assert (added["item"]["id"], added["previous_item_id"]) == (ids.pop(), None)
+        transcript = client.of("response.output_audio_transcript.done")[0]["transcript"]
+        assert transcript == "You said: where is my order."
+
+
+async def test_marks_count_all_audio_and_include_padding_and_hold() -> None:
+    async with serving() as server, connected(server) as client:
+        await client.hear(silence(1000), tone(900), silence(800))
+        started = await client.until("input_audio_buffer.speech_started")
+        stopped = await client.until("input_audio_buffer.speech_stopped")
+        assert started["audio_start_ms"] == pytest.approx(700, abs=40)
+        assert stopped["audio_end_ms"] == pytest.approx(2400, abs=60)
+        await client.hear(tone(900), silence(800))
+        again = await client.until("input_audio_buffer.speech_started")
+        assert again["audio_start_ms"] >= stopped["audio_end_ms"]
+        assert again["audio_start_ms"] == pytest.approx(2400, abs=60)
+
+
+async def test_the_committed_item_holds_the_speech_and_not_the_silence_before() -> None:
+    async with serving() as server, connected(server) as client:
+        await client.hear(silence(3000), tone(900), silence(800))
+        committed = await client.until("input_audio_buffer.committed")
+        await client.send("conversation.item.retrieve", item_id=committed["item_id"])
+        item = (await client.until("conversation.item.retrieved"))["item"]
+        audio = np.frombuffer(base64.b64decode(item["content"][0]["audio"]), np.int16)
+        assert len(audio) / 24 == pytest.approx(300 + 900 + 500, abs=60)
+        loud = np.flatnonzero(np.abs(audio) > 1000)
+        assert loud[0] / 24 == pytest.approx(300, abs=40)
+
+
+async def test_a_pause_shorter_than_the_hold_is_one_turn_and_shows_nothing_of_what_was_prepared() -> None:
+    engines, synthesizer = counting(texts=["one long sentence"])
+    async with serving(engines) as server, connected(server) as client:
+        await client.hear(tone(600), silence(300))
+        await until_spoken(synthesizer)
+        assert len(synthesizer.asked) == 1
+        await client.hear(tone(600), silence(800))
+        await client.until("response.done")
+        assert client.types.count("input_audio_buffer.speech_stopped") == 1
+        assert client.types.count("response.created") == 1
+        assert len(synthesizer.asked) == 2
+
+
+async def test_what_was_prepared_during_the_hold_is_what_is_sent() -> None:
+    engines, synthesizer = counting(texts=["hello"])
+    async with serving(engines) as server, connected(server) as client:
+        await client.hear(tone(600), silence(300))
+        await until_spoken(synthesizer)
+        assert "response.created" not in client.types
+        await client.hear(silence(400))
+        await client.until("response.done")
+        assert synthesizer.asked == ["You said: hello."]
+
+
+CHANGES: list[tuple[str, dict[str, Any]]] = [
+    ("session.update", {"session": {"type": "realtime", "instructions": "Be brief."}}),
+    ("session.update", {"session": {"type": "realtime", "audio": {"output": {"voice": "marin"}}}}),
+    (
+        "conversation.item.create",
+        {"item": {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "New."}]}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("event_type", "fields"), CHANGES)
+async def test_a_change_during_the_hold_discards_what_was_prepared(event_type: str, fields: dict[str, Any]) -> None:
+    engines, synthesizer = counting(texts=["hello"])
+    async with serving(engines) as server, connected(server) as client:
+        await client.hear(tone(600), silence(300))
+        await until_spoken(synthesizer)
+        await client.send(event_type, **fields)
+        await client.hear(silence(400))
+        done = await client.until("response.done")
+        assert done["response"]["status"] == "completed"
+        assert len(synthesizer.asked) == 2
+
+
+async def test_partial_transcripts_only_grow_and_end_in_the_final_one() -> None:
+    engines = scripted.create(texts=["one two three four five six"])
+    async with serving(engines) as server, connected(server) as client:
+        await client.update(audio={"input": {"transcription": {"model": "any"}}})
+        await client.hear(tone(1800), silence(800))
+        completed = await client.until("conversation.item.input_audio_transcription.completed")
+        deltas = client.of("conversation.item.input_audio_transcription.delta")
+        assert "".join(delta["delta"] for delta in deltas) == completed["transcript"] == "one two three four five six"
+        first_stop = client.types.index("input_audio_buffer.speech_stopped")
+        assert client.types.index("conversation.item.input_audio_transcription.delta") < first_stop
+        assert {delta["item_id"] for delta in deltas} == {completed["item_id"]}
+        assert completed["usage"]["type"] == "duration"
+
+
+async def test_no_transcripts_without_being_asked() -> None:
+    async with serving() as server, connected(server) as client:
+        await client.hear(tone(1800), silence(800))
+        await client.until("rate_limits.updated")
+        assert not [one for one in client.types if "transcription" in one]
+
+
+async def test_push_to_talk_commits_answers_and_hears_while_the_key_is_down() -> None:
+    async with serving(scripted.create(texts=["tell me a joke now please"])) as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": None, "transcription": {"model": "any"}}})
+        await client.hear(tone(1500))
+        partial = await client.until("conversation.item.input_audio_transcription.delta")
+        await client.send("input_audio_buffer.commit")
+        committed = await client.until("input_audio_buffer.committed")
+        assert committed["item_id"] == partial["item_id"]
+        await client.send("response.create")
+        done = await client.until("response.output_audio_transcript.done")
+        assert done["transcript"] == "You said: tell me a joke now please."
+        assert "input_audio_buffer.speech_started" not in client.types
+
+
+async def test_push_to_talk_needs_a_tenth_of_a_second() -> None:
+    async with serving() as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": None}})
+        await client.hear(tone(80))
+        await client.send("input_audio_buffer.commit")
+        assert (await client.until("error"))["error"]["code"] == "input_audio_buffer_commit_empty"
+
+
+async def test_a_cleared_buffer_is_forgotten_by_detector_and_recogniser() -> None:
+    async with serving(scripted.create(texts=["first", "second"])) as server, connected(server) as client:
+        await client.hear(tone(600))
+        started = await client.until("input_audio_buffer.speech_started")
+        await client.send("input_audio_buffer.clear")
+        await client.until("input_audio_buffer.cleared")
+        await client.hear(silence(1000), tone(600), silence(800))
+        stopped = await client.until("input_audio_buffer.speech_stopped")
+        assert stopped["item_id"] != started["item_id"]
+        assert client.types.count("input_audio_buffer.speech_stopped") == 1
+        done = await client.until("response.output_audio_transcript.done")
+        assert done["transcript"] == "You said: second."
+
+
+async def test_a_commit_by_hand_ends_the_turn_under_way() -> None:
+    async with serving(scripted.create(texts=["half a sentence"])) as server, connected(server) as client:
+        await client.hear(tone(600))
+        started = await client.until("input_audio_buffer.speech_started")
+        await client.send("input_audio_buffer.commit")
+        committed = await client.until("input_audio_buffer.committed")
+        assert committed["item_id"] == started["item_id"]
+        await client.send("response.create")
+        done = await client.until("response.output_audio_transcript.done")
+        assert done["transcript"] == "You said: half a sentence."
+        await client.hear(silence(800))
+        await client.update()
+        assert "input_audio_buffer.speech_stopped" not in client.types
+
+
+async def test_without_create_response_a_turn_is_only_committed() -> None:
+    engines, synthesizer = counting()
+    async with serving(engines) as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad", "create_response": False}}})
+        await client.hear(tone(600), silence(800))
+        await client.until("conversation.item.done")
+        await client.update()
+        assert "response.created" not in client.types
+        assert synthesizer.asked == []
+
+
+PATIENT = {"turn_detection": {"type": "server_vad", "interrupt_response": False}}
+
+
+async def speaking(client: Client, text: str = "tell me something long") -> str:
+    """Make the assistant speak and return the id of what it says."""
+    await client.say(text)
+    await client.send("response.create")
+    return str((await client.until("response.output_audio.delta"))["item_id"])
+
+
+async def test_speech_interrupts_the_reply_and_only_heard_words_are_remembered() -> None:
+    requests: list[ChatRequest] = []
+
+    def answer(request: ChatRequest) -> str:
+        requests.append(request)
+        return "One two three four five six seven eight nine ten eleven twelve."
+
+    delays = scripted.ScriptedDelays(pace=1.0)
+    async with serving(scripted.create(replies=answer, delays=delays)) as server, connected(server) as client:
+        item_id = await speaking(client)
+        await client.until("response.output_audio.delta", 8)
+        await client.hear(tone(400))
+        await client.until("input_audio_buffer.speech_started")
+        done = await client.until("response.done")
+        assert done["response"]["status"] == "cancelled"
+        assert done["response"]["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+        assert done["response"]["output"][0]["status"] == "incomplete"
+        await client.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=500)
+        assert (await client.until("conversation.item.truncated"))["audio_end_ms"] == 500
+        await client.send("conversation.item.retrieve", item_id=item_id)
+        part = (await client.until("conversation.item.retrieved"))["item"]["content"][0]
+        heard = [time.word for time in scripted.word_times("One two three four") if time.end_ms <= 500]
+        assert part["transcript"] == " ".join(heard)
+        assert len(base64.b64decode(part["audio"])) == 500 * 48
+        await client.hear(silence(800))
+        await client.until("response.created")
+        await client.until("response.output_audio.delta")
+        remembered = [message.text for message in requests[-1].messages if message.role == "assistant"]
+        assert remembered == [" ".join(heard)]
+
+
+async def test_the_transcript_of_an_interrupted_reply_does_not_run_ahead_of_its_audio() -> None:
+    delays = scripted.ScriptedDelays(pace=1.0)
+    reply = "One two three four five six seven eight nine ten eleven twelve."
+    async with serving(scripted.create(replies=lambda _: reply, delays=delays)) as server, connected(server) as client:
+        item_id = await speaking(client)
+        await client.until("response.output_audio.delta", 4)
+        await client.send("response.cancel")
+        done = await client.until("response.done")
+        said = done["response"]["output"][0]["content"][0]["transcript"]
+        begun = [time for time in scripted.word_times(reply) if time.start_ms < len(client.audio(item_id)) / 48]
+        assert said.split() == [time.word for time in begun]
+
+
+async def test_without_interrupt_response_the_reply_goes_on_and_the_next_one_follows() -> None:
+    delays = scripted.ScriptedDelays(pace=0.2)
+    async with serving(scripted.create(texts=["and then"], delays=delays)) as server, connected(server) as client:
+        await client.update(audio={"input": PATIENT})
+        await speaking(client, "one two three four five six seven eight nine ten " * 3)
+        await client.hear(tone(600), silence(800))
+        await client.until("input_audio_buffer.committed")
+        assert "response.done" not in client.types
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        await client.until("response.done")
+        assert client.of("response.output_audio_transcript.done")[-1]["transcript"] == "You said: and then."
+        assert client.of("error") == []
+
+
+@pytest.mark.parametrize(("name", "encode"), [("audio/pcmu", encode_mulaw), ("audio/pcma", encode_alaw)])
+async def test_telephone_audio_in_and_out(name: str, encode: Any) -> None:
+    def to_wire(pcm16: Pcm16) -> bytes:
+        return bytes(encode(resample(pcm16, 24_000, 8_000)))
+
+    async with serving(scripted.create(texts=["hello"])) as server, connected(server) as client:
+        session = await client.update(audio={"input": {"format": {"type": name}}, "output": {"format": {"type": name}}})
+        assert session["audio"]["output"]["format"]["type"] == name
+        await client.hear(silence(500), tone(900), silence(800), encode=to_wire)
+        started = await client.until("input_audio_buffer.speech_started")
+        assert started["audio_start_ms"] == pytest.approx(200, abs=40)
+        await client.until("response.done")
+        spoken_ms = scripted.word_times("You said: hello.")[-1].end_ms
+        assert len(client.audio()) / 8 == pytest.approx(spoken_ms, abs=2)
+
+
+async def test_a_transcription_session_hears_and_says_nothing() -> None:
+    async with serving(scripted.create(texts=["hello"])) as server, connected(server, "intent=transcription") as client:
+        await client.send(
+            "session.update",
+            session={"type": "transcription", "audio": {"input": {"transcription": {"model": "any"}}}},
+        )
+        await client.until("session.updated")
+        await client.hear(tone(600), silence(800))
+        completed = await client.until("conversation.item.input_audio_transcription.completed")
+        assert completed["transcript"] == "hello"
+        await client.send("response.create")
+        assert (await client.until("error"))["error"]["message"].startswith("A transcription session")
+        assert "response.created" not in client.types
+
+
+async def test_turn_detection_can_be_switched_in_the_middle() -> None:
+    async with serving(scripted.create(texts=["lost", "kept"])) as server, connected(server) as client:
+        await client.hear(tone(600))
+        await client.until("input_audio_buffer.speech_started")
+        await client.update(audio={"input": {"turn_detection": None}})
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad"}}})
+        await client.hear(silence(500), tone(600), silence(800))
+        await client.until("response.done")
+        assert client.types.count("input_audio_buffer.speech_stopped") == 1
+
+
+@pytest.mark.parametrize(("eagerness", "hold_ms"), [("high", 400), ("low", 1200)])
+async def test_semantic_vad_waits_by_eagerness(eagerness: str, hold_ms: int) -> None:
+    async with serving() as server, connected(server) as client:
+        detection = {"type": "semantic_vad", "eagerness": eagerness}
+        session = await client.update(audio={"input": {"turn_detection": detection}})
+        assert session["audio"]["input"]["turn_detection"]["eagerness"] == eagerness
+        await client.hear(silence(500), tone(600), silence(2000))
+        stopped = await client.until("input_audio_buffer.speech_stopped")
+        assert stopped["audio_end_ms"] == pytest.approx(1100 + hold_ms, abs=60)
