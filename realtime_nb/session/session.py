@@ -136,12 +136,15 @@ class Session:
             self._check_audible(what)
         await self._owner.interrupt("text" if isinstance(what, str) else "speech")
         async with self._collect() as turns:
+            start_ms = self._owner.tape.end_ms
             if isinstance(what, AudioClip):
                 await self._speech.speak(what, pace=pace)
             else:
                 self._owner.send(ce.ConversationItemCreate(item=as_item(what)))
                 self._owner.send(ce.ResponseCreate())
             turn = await turns.get()
+        if isinstance(what, AudioClip) and what.speech_end_ms is not None and pace == "realtime":
+            turn.marks.speech_end_ms = self._owner.tape.session_ms(start_ms + what.speech_end_ms)
         await self._await_transcript(turn)
         return turn
 

@@ -27,6 +27,8 @@ ASSISTANT_COLOR = "#d55e00"
 class TurnMarks(msgspec.Struct):
     """When things happened, in milliseconds on the session's clock; None where there was no such thing."""
 
+    speech_end_ms: float | None = None
+    """The true end of the user's speech, known for clips that say where it is."""
     speech_started_ms: float | None = None
     speech_stopped_ms: float | None = None
     response_created_ms: float | None = None
@@ -93,6 +95,17 @@ class Turn:
         first = marks.first_audio_ms if marks.first_audio_ms is not None else marks.first_text_ms
         return None if start is None or first is None else first - start
 
+    @property
+    def voice_latency_ms(self) -> float | None:
+        """From the true end of the user's speech to the first audio received; None when that end is not known.
+
+        The detector's hold is in it, the loudspeaker is not.
+        """
+        marks = self.marks
+        if marks.speech_end_ms is None or marks.first_audio_ms is None:
+            return None
+        return marks.first_audio_ms - marks.speech_end_ms
+
     def add_audio(self, pcm16: bytes) -> None:
         """Append assistant audio, 24 kHz PCM16."""
         self._audio += pcm16
@@ -116,7 +129,9 @@ class Turn:
         rows.append(_side("AI voice", self._answer_html(), self.audio, ASSISTANT_COLOR, escaped=True))
         cut = f"interrupted by {self.interrupted}, heard {self.heard_ms} ms"
         facts = [cut if self.interrupted else self.status]
-        if self.answer_latency_ms is not None:
+        if self.voice_latency_ms is not None:
+            facts.append(f"{self.voice_latency_ms:.0f} ms from the end of the speech to the first audio received")
+        elif self.answer_latency_ms is not None:
             facts.append(f"{self.answer_latency_ms:.0f} ms to the first answer on the wire")
         if self.usage is not None:
             facts.append(f"{self.usage.total_tokens} tokens")

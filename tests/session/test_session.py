@@ -111,6 +111,20 @@ async def test_a_clip_under_server_vad_is_followed_by_silence_until_speech_stops
     assert kinds == {"speech", "hold", "response"}
 
 
+async def test_a_clip_that_says_where_speech_ends_gives_the_true_latency() -> None:
+    server = ScriptedServer()
+    clip = AudioClip(tone().samples, speech_start_ms=0, speech_end_ms=200)
+    async with talking(server) as session:
+        asking = asyncio.create_task(session.ask(clip))
+        await until(lambda: server.protocol.input_buffer.end_ms > 400)
+        await server.speech(0, 400, "a tone")
+        turn = await asking
+    assert turn.marks.speech_end_ms is not None
+    assert turn.voice_latency_ms is not None
+    assert turn.voice_latency_ms >= 200 - 21
+    assert "from the end of the speech" in turn._repr_mimebundle_()["text/html"]
+
+
 async def test_barge_in_truncates_at_what_was_rendered() -> None:
     server = ScriptedServer(Reply(text="one two three four five", stop_after_words=4))
     async with talking(server) as session:
