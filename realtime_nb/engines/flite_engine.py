@@ -39,7 +39,7 @@ PRESETS: dict[str, FlitePreset] = {
     "echo": FlitePreset("rms", 1.0, 1.0, gain_db=0.5),
     "marin": FlitePreset("slt", 1.05, 1.3, gain_db=-6.3),
     "sage": FlitePreset("awb", 1.0, 1.28, gain_db=-1.6),
-    "shimmer": FlitePreset("slt", 1.0, 1.18, 1.06, gain_db=-6.5),
+    "shimmer": FlitePreset("slt", 1.0, 1.18, 1.03, gain_db=-6.5),
     "verse": FlitePreset("kal16", 1.0, 1.2, gain_db=7.1),
 }
 

@@ -51,3 +51,9 @@ def test_the_collection_is_small_and_has_people_in_it():
 def test_an_unknown_clip_lists_the_known_ones():
     with pytest.raises(AudioError, match="hello"):
         bundled.clip("nonsense")
+
+
+def test_the_licence_texts_travel_with_the_clips():
+    text = (FOLDER / "LICENCES.txt").read_text("utf-8")
+    assert "Redistributions in binary form must reproduce the above copyright notice" in text
+    assert all(f"{record['id']}.wav" in text for record in RECORDS if not record["synthetic"])
