@@ -21,7 +21,7 @@ from realtime_nb.engines.brain.instructions import Manner
 from realtime_nb.engines.brain.intents import Intent, Reader, Reading
 from realtime_nb.engines.brain.slots import FINDERS, Item, Utterance
 
-ACCEPT = 0.68
+ACCEPT = 0.7
 """Least similarity at which an intent is believed."""
 STRONG = 0.8
 """Similarity at which an intent is believed even when something else was asked for."""

@@ -26,10 +26,10 @@ let let's get give what's please
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 
 _PHRASE_WEIGHT = {True: 0.4, False: 1.0}
-_EXTRA_WEIGHT = {True: 0.15, False: 0.45}
+_EXTRA_WEIGHT = {True: 0.15, False: 0.3}
 FREE_EXTRA_WEIGHT = 0.06
 """What an extra sound costs in a word that fills a slot (a number, a city)."""
-_STRAY_WEIGHT = 0.35
+_STRAY_WEIGHT = 0.3
 """What it costs beside a phrase of an intent without such a slot."""
 _FREE_STRICTNESS = 3.0
 """Such a word stands for another one only if it sounds nearly the same."""

@@ -136,6 +136,12 @@ class Lexicon:
         }
         self.sounds = functools.lru_cache(maxsize=8192)(self._sounds)
 
+    def some_words(self, count: int) -> tuple[str, ...]:
+        """Return about `count` words spread evenly over the dictionary; none without a dictionary."""
+        words = [line.split(b" ", 1)[0] for line in self._text.splitlines()]
+        plain = [word.decode() for word in words if word.isalpha()]
+        return tuple(plain[:: max(1, len(plain) // count)])
+
     def _sounds(self, word: str) -> tuple[int, ...]:
         found = self._look_up(word)
         return found if found else letters_to_sounds(word)
