@@ -31,7 +31,7 @@ export class Link {
   readonly binaries = new Emitter<BinaryMessage>();
   /** Three heartbeats went unanswered: the kernel hears nothing, so the microphone must stop. */
   readonly stalled = new Emitter<void>();
-  readonly clientId = crypto.randomUUID?.() ?? `client-${Math.random().toString(36).slice(2)}`;
+  readonly clientId: string = crypto.randomUUID?.() ?? `client-${Math.random().toString(36).slice(2)}`;
 
   #model: Model;
   #owner: Scope;

@@ -123,7 +123,8 @@ function bars(
 
 function drawAxis(context: CanvasRenderingContext2D, line: string, text: string, box: LaneBox): void {
   context.fillStyle = text;
-  context.font = `10px ${getComputedStyle(context.canvas).fontFamily}`;
+  const { fontFamily, fontSize } = getComputedStyle(context.canvas);
+  context.font = `${0.78 * Number.parseFloat(fontSize)}px ${fontFamily}`;
   context.textBaseline = "middle";
   const seconds = WINDOW_MS / 1000;
   const every = box.width < 480 ? 3 : 1;

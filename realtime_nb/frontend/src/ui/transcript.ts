@@ -32,8 +32,8 @@ interface Line {
 /** Captions of both sides, always on; follows the newest line unless the reader scrolled up. */
 export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>): HTMLElement {
   const empty = h("p", { class: "rnb-empty" }, "What you and the assistant say appears here.");
-  const list = h("ol", { class: "rnb-lines", "aria-live": "polite", "aria-relevant": "additions text" });
-  const scroller = h("div", { class: "rnb-scroller", tabindex: 0, role: "log", "aria-label": "Transcript" }, empty, list);
+  const list = h("ol", { class: "rnb-lines" });
+  const scroller = h("div", { class: "rnb-scroller", tabindex: 0, role: "log", "aria-live": "polite", "aria-relevant": "additions text", "aria-label": "Transcript" }, empty, list);
   const lines = new Map<string, Line>();
 
   rows.watch(scope, (entries) => {

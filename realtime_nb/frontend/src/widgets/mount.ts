@@ -31,6 +31,7 @@ function widgetOf<T extends { scope: Scope }>(
       scope.follow(signal);
       const root = document.createElement("div");
       root.className = "rnb";
+      root.dataset["lmSuppressShortcuts"] = "true"; // the notebook must not take Space, Enter and arrows from us
       el.append(root);
       scope.add(() => root.remove());
       view(owner, root, scope, model);
