@@ -13,7 +13,7 @@ import pytest
 
 from realtime_nb.engines.worker_synthesizer import WorkerSynthesizer
 from realtime_nb.errors import EngineCrashed, EngineError, EngineUnavailable
-from tests.engines.voice_measures import all_voices, differ, joined, spoken
+from tests.engines.voice_measures import all_voices, differ, joined, measured, spoken
 
 PRESETS = ("alloy", "ash", "ballad", "cedar", "coral", "echo", "marin", "sage", "shimmer", "verse")
 LONG = " ".join(f"This is sentence number {number} of a rather long text." for number in range(1, 31))
@@ -68,10 +68,11 @@ class VoiceEngineContract:
 
     async def test_speed_changes_the_length_and_not_the_pitch(self, synthesizer: WorkerSynthesizer):
         normal, fast, slow = [
-            len(joined(await spoken(synthesizer, "I had two eggs and a banana for breakfast.", speed=speed)))
+            measured(joined(await spoken(synthesizer, "I had two eggs and a banana for breakfast.", speed=speed)))
             for speed in (1.0, 1.5, 0.6)
         ]
-        assert fast < 0.8 * normal < normal < 0.8 * slow
+        assert fast.seconds < 0.8 * normal.seconds < normal.seconds < 0.8 * slow.seconds
+        assert [fast.median_f0_hz, slow.median_f0_hz] == pytest.approx([normal.median_f0_hz] * 2, rel=0.1)
 
     async def test_nothing_to_say_is_no_audio(self, synthesizer: WorkerSynthesizer):
         assert await spoken(synthesizer, "") == []
