@@ -15,8 +15,6 @@ from realtime_nb.errors import ConnectionLost
 
 __all__ = ["LoopbackServer", "ServerSocket"]
 
-PROXY_HEADERS = ("X-Forwarded-Context", "X-ProxyContextPath", "X-Forwarded-For", "X-Forwarded-Host")
-
 logger = logging.getLogger(__name__)
 logger.addHandler(logging.NullHandler())
 
@@ -26,14 +24,15 @@ class ServerSocket:
 
     Attributes:
         origin: the page's origin as the browser stated it.
-        proxied: whether a proxy stands between (it adds its headers).
+        proxied: whether a proxy stands between; it passes the `Host` on that the browser asked for, which is not ours.
     """
 
     def __init__(self, connection: ServerConnection) -> None:
         self._connection = connection
         headers = _request_headers(connection)
         self.origin = headers.get("Origin")
-        self.proxied = any(name in headers for name in PROXY_HEADERS)
+        port = connection.local_address[1]
+        self.proxied = headers.get("Host") not in (f"127.0.0.1:{port}", f"localhost:{port}")
 
     async def receive(self) -> str | bytes:
         """Wait for the next message. Cancellation-safe.

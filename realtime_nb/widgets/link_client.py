@@ -155,7 +155,8 @@ class LinkClient:
                 self._complain(error)
                 continue
             if isinstance(message, messages.Pong):
-                self.round_trips.pong(message.ping_id, message.time_client_ms, monotonic_ms())
+                if self.round_trips.pong(message.ping_id, message.time_client_ms, monotonic_ms()) is not None:
+                    self.send(self.measured())
             elif isinstance(message, messages.ClientPing):
                 self.send(
                     messages.ClientPong(ping_id=message.ping_id, time_client_ms=message.time_client_ms), first=True
@@ -171,8 +172,6 @@ class LinkClient:
         while time.monotonic() - self._heard_at < DEAD_AFTER_S[self.transport]:
             self.send(messages.Ping(ping_id=self.round_trips.ping(monotonic_ms())), first=True)
             await asyncio.sleep(self._ping_interval_s)
-            if self.round_trips.n:
-                self.send(self.measured())
         self.end(CLOSE_NO_READER, "This view has been silent for too long.")
 
     def _complain(self, error: Exception) -> None:

@@ -44,12 +44,15 @@ class FakeBrowser:
         )
         return self
 
-    async def open_socket(self, **headers: str) -> None:
+    async def open_socket(self, *, through: str = "") -> None:
+        """`through` is the host that a proxy was asked for and passes on."""
+        port = self.offer["port"]
         self._socket = await connect(
-            f"ws://127.0.0.1:{self.offer['port']}/",
+            f"ws://{through or f'127.0.0.1:{port}'}/",
+            host="127.0.0.1",
+            port=port,
             origin=self.origin,
             compression=None,
-            additional_headers=headers,
             ping_interval=None,
             proxy=None,
         )
@@ -146,7 +149,7 @@ class CommBrowser(FakeBrowser):
         super().__init__(offer, **options)
         self._feed = feed
 
-    async def open_socket(self, **headers: str) -> None:
+    async def open_socket(self, *, through: str = "") -> None:
         self._reader = None
 
     async def take_comm(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:

@@ -150,9 +150,9 @@ async def test_other_link_version_is_refused(link):
     assert await view.closed() == 4426
 
 
-async def test_proxy_is_recognised_by_its_headers(link):
+async def test_proxy_is_recognised_by_the_host_it_passes_on(link):
     view = FakeBrowser(await link.offer("asking", PAGE))
-    await view.open_socket(**{"X-ProxyContextPath": "/proxy/1"})
+    await view.open_socket(through="localhost:8888")
     await view.send(type="hello", token=link.token, client_id=view.client_id, version=1)
     assert (await view.wait("link_measured"))["transport"] == "proxy"
     await view.close()
