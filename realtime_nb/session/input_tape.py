@@ -39,12 +39,19 @@ class InputTape:
         last = max(first, int(end_ms * 24) * 2 - self._start_byte)
         return bytes(self._audio[first:last])
 
-    def session_ms(self, tape_ms: float) -> float:
-        """Return the session time at which the tape's millisecond was spoken (sent, less its place in the chunk)."""
-        for end_ms, now_ms in reversed(self._arrivals):
-            if end_ms <= tape_ms:
-                return now_ms + (tape_ms - end_ms)
-        if self._arrivals:
-            end_ms, now_ms = self._arrivals[0]
-            return now_ms - (end_ms - tape_ms)
-        return 0.0
+    def session_ms(self, tape_ms: float, *, begins: bool = False) -> float:
+        """Return the session time at which the tape's millisecond was spoken (sent, less its place in its chunk).
+
+        Where one chunk ends another begins, perhaps much later (the microphone was closed): `begins` asks for the
+        later one.
+        """
+        chunk = (0.0, 0.0)
+        for arrival in reversed(self._arrivals):
+            if arrival[0] < tape_ms or (begins and arrival[0] == tape_ms):
+                break
+            chunk = arrival
+        else:
+            if not self._arrivals:
+                return 0.0
+        end_ms, now_ms = chunk if chunk != (0.0, 0.0) else self._arrivals[-1]
+        return now_ms - (end_ms - tape_ms)

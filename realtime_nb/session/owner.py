@@ -28,6 +28,7 @@ from .input_tape import InputTape
 from .observers import Observers
 from .output_audio import OutputAudio
 from .requests import Requests, rejected
+from .tool_runner import ToolRunner
 from .turn import Interruption
 from .turn_builder import TurnBuilder
 
@@ -61,6 +62,7 @@ class SessionOwner:
         self.requests = Requests()
         self.turns = TurnBuilder(self.observers, self.tape)
         self.output = OutputAudio(self.protocol.playback)
+        self.tools = ToolRunner(self)
         self.state: State = "connecting"
         self.ended: RealtimeError | None = None
         self.ready: asyncio.Future[None] = self.loop.create_future()
@@ -247,6 +249,7 @@ class SessionOwner:
             self._take_audio(event)
         self.turns.take(event, logged, self.protocol.config)
         self._react(event)
+        self.tools.take(event)
         self.observers.tell("on_event", logged)
         answered = self.requests.take(event)
         quiet = FATAL_CODES | {"response_cancel_not_active"}
@@ -306,6 +309,13 @@ class SessionOwner:
             raise
         if not self.ready.done():
             self.ready.set_result(None)
+
+    async def offer_tools(self) -> None:
+        """Tell the server which tools there are now, beside those that were given as dicts."""
+        toolbox = self.tools.toolbox
+        others = [tool for tool in self.protocol.config.tools if tool.get("name") not in toolbox]
+        update = ce.SessionUpdate(session={"type": "realtime", "tools": [*others, *toolbox.definitions]})
+        await self.request(update, lambda event: isinstance(event, se.SessionUpdated))
 
     # --- interruption -------------------------------------------------------------------------------------------
 

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 from realtime_nb.audio import AudioClip
-from realtime_nb.errors import AudioError, RealtimeError, SessionClosed
+from realtime_nb.errors import AudioError, RealtimeError
 from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
 from realtime_nb.protocol.items import InputAudio, Message
@@ -28,11 +29,12 @@ from .playback_report import PlaybackReport
 from .player import Player
 from .regions import Region
 from .speech_input import Pace, SpeechInput, spoken_level_is_silent
+from .tools import Toolbox
 from .transcript import TranscriptLine
 from .turn import Interruption, Turn
+from .turn_stream import TurnQueue, TurnStream
 
 TRANSCRIPT_GRACE_S = 1.5
-TURN_QUEUE = 100
 
 
 class Session:
@@ -142,7 +144,7 @@ class Session:
             else:
                 self._owner.send(ce.ConversationItemCreate(item=as_item(what)))
                 self._owner.send(ce.ResponseCreate())
-            turn = await turns.get()
+            turn = await self._answered(turns)
         if isinstance(what, AudioClip) and what.speech_end_ms is not None and pace == "realtime":
             turn.marks.speech_end_ms = self._owner.tape.session_ms(start_ms + what.speech_end_ms)
         await self._await_transcript(turn)
@@ -154,7 +156,7 @@ class Session:
         Raises:
             ConnectionLost: the connection broke (a session that was closed ends the loop silently).
         """
-        return _Turns(self)
+        return TurnStream(self, self._owner)
 
     # --- talking ------------------------------------------------------------------------------------------------
 
@@ -197,6 +199,49 @@ class Session:
     async def interrupt(self, reason: Interruption = "button") -> bool:
         """Stop the answer that is being generated or played; True when there was one."""
         return await self._owner.interrupt(reason)
+
+    # --- tools --------------------------------------------------------------------------------------------------
+
+    @property
+    def tools(self) -> Toolbox:
+        """The functions that the model may call."""
+        return self._owner.tools.toolbox
+
+    def tool(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
+        """Offer a function to the model; a decorator, plain or with options.
+
+        The signature becomes the JSON schema, the docstring the descriptions. The function may be sync (it runs in a
+        thread) or async (it runs on the session's loop). Its result, or its error, goes to the model as JSON, and the
+        model is asked to go on when every call of its response is answered.
+
+        Args:
+            function: with annotated, named parameters.
+            options: `name`, `description`, `timeout_s`, `approval` ("never", "always" or a function of the request),
+                `filler` (said when the call is slow) and `filler_after_s`.
+
+        Raises:
+            ConfigurationError: the signature cannot be a JSON schema.
+        """
+        if function is None:
+            return lambda real: self.tool(real, **options)
+        made = self.tools.add(function, **options)
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._offer_tools)
+        return made.function
+
+    def _offer_tools(self) -> None:
+        if self.state == "connected":
+            self._owner.chore(self._owner.offer_tools())
+
+    @on_owner_loop
+    async def approve(self, call_id: str, *, approved: bool = True) -> bool:
+        """Let a call that waits for approval run, or decline it; False when no such call waits."""
+        return self._owner.tools.approve(call_id, approved=approved)
+
+    @on_owner_loop
+    async def cancel_tool(self, call_id: str | None = None) -> int:
+        """Stop one running call, or all of them; the model is told. Returns how many were stopped."""
+        return self._owner.tools.cancel(call_id)
 
     # --- attaching ----------------------------------------------------------------------------------------------
 
@@ -246,13 +291,28 @@ class Session:
             self._speech.feed_microphone(pcm16)
 
     @contextlib.asynccontextmanager
-    async def _collect(self) -> AsyncIterator[_TurnQueue]:
-        queue = _TurnQueue(self._owner)
+    async def _collect(self) -> AsyncIterator[TurnQueue]:
+        queue = TurnQueue(self._owner)
         remove = self._owner.observers.add(queue)
         try:
             yield queue
         finally:
             remove()
+
+    async def _answered(self, turns: TurnQueue) -> Turn:
+        """Wait for the turn, and through the turns that only call tools for the one that speaks of their results."""
+        first = turn = await turns.get(in_conversation=True)
+        results = list(turn.tool_results)
+        while self._owner.tools.pending(turn.response_id) or (turn.tool_results and turn.status == "completed"):
+            turn = await turns.get(in_conversation=True)
+            results += turn.tool_results
+        if turn is not first:
+            turn.tool_calls = [*first.tool_calls, *turn.tool_calls]
+            turn.tool_results = results
+            turn.user_item_ids, turn.user_transcript = first.user_item_ids, first.user_transcript
+            turn.add_user_audio(first.user_audio.pcm16_bytes() if first.user_audio else b"")
+            turn.marks.speech_stopped_ms = first.marks.speech_stopped_ms
+        return turn
 
     async def _await_transcript(self, turn: Turn) -> None:
         """Give the user's transcript a moment: it often lands after the answer that it caused."""
@@ -277,65 +337,6 @@ def _transcribed(item_id: str) -> Callable[[object], bool]:
     return lambda event: (
         isinstance(event, se.TranscriptionCompleted | se.TranscriptionFailed) and event.item_id == item_id
     )
-
-
-class _TurnQueue:
-    """Finished turns of a session, bounded (the oldest go first), and its end."""
-
-    def __init__(self, owner: SessionOwner) -> None:
-        self._owner = owner
-        self._turns: list[Turn] = []
-        self._changed = asyncio.Event()
-        self.dropped = 0
-
-    def on_turn(self, turn: Turn) -> None:
-        self._turns.append(turn)
-        self.dropped += max(0, len(self._turns) - TURN_QUEUE)
-        del self._turns[:-TURN_QUEUE]
-        self._changed.set()
-
-    def on_state(self, state: State) -> None:
-        self._changed.set()
-
-    async def get(self) -> Turn:
-        while True:
-            ended = self._owner.ended
-            if ended is not None and not (self._turns and self._turns[0].status != "lost"):
-                raise ended
-            if self._turns:
-                return self._turns.pop(0)
-            self._changed.clear()
-            await self._changed.wait()
-
-
-class _Turns:
-    """The iterator of `Session.turns`, for any loop."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self.loop = session.loop
-        self._queue: _TurnQueue | None = None
-        self._remove: Callable[[], None] | None = None
-
-    def __aiter__(self) -> _Turns:
-        return self
-
-    async def __anext__(self) -> Turn:
-        turn = await self._next()
-        if turn is None:
-            raise StopAsyncIteration
-        return turn
-
-    @on_owner_loop
-    async def _next(self) -> Turn | None:
-        if self._queue is None:
-            self._queue = _TurnQueue(self._session._owner)
-            self._remove = self._session.observe(self._queue)
-            weakref.finalize(self, self._remove)
-        try:
-            return await self._queue.get()
-        except SessionClosed:
-            return None
 
 
 __all__ = ["Session"]

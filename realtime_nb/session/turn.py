@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
@@ -16,6 +16,9 @@ from realtime_nb.protocol.items import FunctionCall
 from realtime_nb.protocol.response import Usage
 
 from .event_log import LoggedEvent
+
+if TYPE_CHECKING:
+    from .tool_runner import ToolResult
 
 TurnStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete", "lost"]
 Interruption = Literal["speech", "text", "button", "policy"]
@@ -43,6 +46,7 @@ class Turn:
     Attributes:
         response_id: the response's id.
         user_item_ids: the user's items that it answers.
+        out_of_band: True for a response outside the conversation (`conversation="none"`).
         status: how the response ended; "lost" when the connection broke first.
         transcript: the assistant's words, as generated.
         remembered: the assistant's words that the server kept after an interruption; None when not interrupted.
@@ -52,12 +56,14 @@ class Turn:
         heard_ms: how much of the audio was heard when it was cut.
         error: why it failed.
         tool_calls: functions that the model asked for.
+        tool_results: how the calls that a tool of the session answered went.
         events: the wire events that belong to it.
         marks: when things happened.
     """
 
-    def __init__(self, response_id: str, user_item_ids: list[str]) -> None:
+    def __init__(self, response_id: str, user_item_ids: list[str], *, out_of_band: bool = False) -> None:
         self.response_id = response_id
+        self.out_of_band = out_of_band
         self.user_item_ids = user_item_ids
         self.item_ids: list[str] = []
         self.status: TurnStatus = "in_progress"
@@ -69,6 +75,7 @@ class Turn:
         self.heard_ms: int | None = None
         self.error: RealtimeError | None = None
         self.tool_calls: list[FunctionCall] = []
+        self.tool_results: list[ToolResult] = []
         self.events: list[LoggedEvent] = []
         self.marks = TurnMarks()
         self._audio = bytearray()

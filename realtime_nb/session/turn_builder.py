@@ -45,6 +45,7 @@ class TurnBuilder:
         self._waiting_user_ids: list[str] = []
         self._waiting_events: list[LoggedEvent] = []
         self._speech_ms: dict[str, tuple[float, float]] = {}
+        self._started_ms: dict[str, float] = {}
         self._stopped_ms: dict[str, float] = {}
         self._committed_ms = 0.0
 
@@ -99,11 +100,12 @@ class TurnBuilder:
 
     def _on_speech_started(self, event: se.SpeechStarted, now_ms: float) -> None:
         padding = self._detection.prefix_padding_ms if self._detection else 0
-        start_ms = self._tape.session_ms(event.audio_start_ms + padding)
+        start_ms = min(self._tape.session_ms(event.audio_start_ms + padding), now_ms)
+        self._started_ms[event.item_id] = start_ms
         self._speech_ms[event.item_id] = (float(event.audio_start_ms), float("inf"))
         self._tell_region(
             self.regions.open(
-                Region(region_id=f"speech-{event.item_id}", lane="user", kind="speech", start_ms=min(start_ms, now_ms))
+                Region(region_id=f"speech-{event.item_id}", lane="user", kind="speech", start_ms=start_ms)
             )
         )
         self._tell_line(self.transcript.write(event.item_id, "user"))
@@ -154,8 +156,9 @@ class TurnBuilder:
     # --- the assistant's side -----------------------------------------------------------------------------------
 
     def _on_response_created(self, event: se.ResponseCreated, now_ms: float) -> None:
-        user_ids = self._waiting_user_ids if event.response.conversation_id is not None else []
-        turn = Turn(event.response.id, list(user_ids))
+        out_of_band = event.response.conversation_id is None
+        user_ids = [] if out_of_band else self._waiting_user_ids
+        turn = Turn(event.response.id, list(user_ids), out_of_band=out_of_band)
         user_ids.clear()
         turn.events, self._waiting_events = self._waiting_events, []
         turn.user_transcript = self._words(turn.user_item_ids)
@@ -164,7 +167,9 @@ class TurnBuilder:
             if item_id in self._speech_ms:
                 start_ms, end_ms = self._speech_ms.pop(item_id)
                 turn.add_user_audio(self._tape.slice(start_ms, min(end_ms, self._tape.end_ms)))
-                turn.marks.speech_started_ms = self._tape.session_ms(start_ms)
+                turn.marks.speech_started_ms = self._started_ms.pop(
+                    item_id, self._tape.session_ms(start_ms, begins=True)
+                )
                 turn.marks.speech_stopped_ms = self._stopped_ms.pop(item_id, None)
         self.turns[turn.response_id] = turn
 

@@ -28,3 +28,14 @@ def test_a_millisecond_of_tape_is_placed_on_the_sessions_clock() -> None:
     assert tape.session_ms(20) == 500
     assert tape.session_ms(10) == 490
     assert tape.session_ms(40) == 900
+
+
+def test_a_pause_between_two_openings_of_the_microphone_belongs_to_neither() -> None:
+    tape = InputTape()
+    tape.append(bytes(48 * 20), 500.0)
+    tape.append(bytes(48 * 20), 60_000.0)
+    assert tape.session_ms(20) == 500
+    assert tape.session_ms(20, begins=True) == 59_980
+    assert tape.session_ms(21) == 59_981
+    assert tape.session_ms(45) == 60_005
+    assert tape.session_ms(40, begins=True) == 60_000
