@@ -45,13 +45,12 @@ class InputTape:
         Where one chunk ends another begins, perhaps much later (the microphone was closed): `begins` asks for the
         later one.
         """
-        chunk = (0.0, 0.0)
+        chunk = None
         for arrival in reversed(self._arrivals):
             if arrival[0] < tape_ms or (begins and arrival[0] == tape_ms):
                 break
             chunk = arrival
-        else:
-            if not self._arrivals:
-                return 0.0
-        end_ms, now_ms = chunk if chunk != (0.0, 0.0) else self._arrivals[-1]
+        if chunk is None:
+            chunk = self._arrivals[-1] if self._arrivals else (tape_ms, 0.0)
+        end_ms, now_ms = chunk
         return now_ms - (end_ms - tape_ms)
