@@ -319,6 +319,13 @@ class NotebookPage:
         for index in range(self.cell_count()):
             self._checked_outputs(index)
 
+    def set_source(self, index: int, source: str) -> None:
+        """Replace what a cell says."""
+        self.evaluate(
+            "([i, text]) => window.jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel.setSource(text)",
+            [index, source],
+        )
+
     def cell_count(self) -> int:
         """Return how many cells there are."""
         return int(self.evaluate("() => window.jupyterapp.shell.currentWidget.content.widgets.length"))

@@ -167,6 +167,10 @@ class StudioPage:
         assert rate_hz == 24_000
         return np.frombuffer(base64.b64decode(text), "<f4").astype(np.float64)
 
+    def wait_tapped(self, n_samples: int) -> None:
+        """Wait until the tap got so many more samples (it is filled in blocks of 2048)."""
+        self.wait_for(f"(wanted) => {PROBE}.tapped.written >= wanted", self.probe("tapped.written") + n_samples)
+
     def streams(self) -> dict[int, int]:
         """Return samples rendered by stream."""
         return {int(stream): samples for stream, samples in self.probe("rendered").items()}
@@ -182,6 +186,19 @@ class StudioPage:
                     ([id, rendered]) => Number(id) > after && rendered >= wanted)?.[0] ?? 0)""",
                 [after_stream, n_samples],
             )
+        )
+
+    def wait_stream_through(self, stream: int) -> None:
+        """Wait until a stream's count stands still over ten reports of the page's clock (for a busy kernel)."""
+        self.wait_for(
+            f"""(stream) => {{
+                const now = {PROBE}.rendered[stream];
+                const last = (globalThis.rnbLast ??= {{}});
+                if (last.stream !== stream || last.count !== now)
+                    Object.assign(last, {{stream, count: now, at: performance.now()}});
+                return performance.now() - last.at > 400;
+            }}""",
+            stream,
         )
 
     def wait_silent(self) -> None:

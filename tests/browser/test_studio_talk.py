@@ -15,7 +15,6 @@ from tests.browser.conftest import FAILED
 from tests.browser.lab import Lab
 from tests.browser.studio_page import (
     FIRST_NOTEBOOK,
-    PROBE,
     StudioPage,
     aligned,
     keep_picture,
@@ -161,9 +160,8 @@ def check_cut(studio: StudioPage, stream: int, former: int) -> None:
     turn = studio.kernel_value(f"[i for i, t in enumerate(session.history) if {cut['item_id']!r} in t.item_ids][0]")
     sent = studio.turn_audio(turn)
     assert rendered < len(sent)
-    heard = studio.tapped()
-    part, correlation = aligned(heard, sent[:rendered])
-    assert correlation >= 0.999
+    studio.wait_tapped(2 * 2048)
+    assert aligned(studio.tapped(), sent[:rendered])[1] >= 0.999
     line = studio.root.locator(".rnb-line[data-role=assistant]", has=studio.page.locator(".rnb-unheard:visible")).last
     missed = line.locator(".rnb-unheard").inner_text()
     full = line.locator(".rnb-line-text").text_content()
@@ -174,8 +172,8 @@ def check_cut(studio: StudioPage, stream: int, former: int) -> None:
 
 def check_nothing_after(studio: StudioPage, stream: int) -> None:
     """The lane is silent, and stays so: the tap goes on and brings zeros; the count stands."""
-    rendered, written = studio.streams()[stream], studio.probe("tapped.written")
-    studio.wait_for(f"(wanted) => {PROBE}.tapped.written >= wanted", written + 4 * 2048)
+    rendered = studio.streams()[stream]
+    studio.wait_tapped(4 * 2048)
     assert not studio.tapped()[-3 * 2048 :].any()
     assert studio.streams()[stream] == rendered
 
