@@ -13,6 +13,7 @@ from realtime_nb.errors import AudioError, SessionError
 from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
 
+from .event_log import LoggedEvent
 from .output_audio import WireAudioEncoder
 from .owner import SessionOwner
 
@@ -20,8 +21,29 @@ FRAME_MS = 20
 FRAME_BYTES = FRAME_MS * 48
 MICROPHONE_BOUND_MS = 10_000
 MAX_TRAILING_SILENCE_MS = 8_000
+SETTLE_MS = 400
+"""Silence sent after a clip whose turn ended within it: a last word that the detector is late with still counts."""
 
 Pace = Literal["realtime", "fast"]
+
+
+class _Heard:
+    """What the server's detector said while a clip was spoken."""
+
+    def __init__(self) -> None:
+        self.speaking = False
+        self.committed = False
+        self.silence_ms = 0
+
+    @property
+    def ended(self) -> bool:
+        return self.committed and not self.speaking
+
+    def on_event(self, logged: LoggedEvent) -> None:
+        if logged.event_type == "input_audio_buffer.speech_started":
+            self.speaking = True
+        elif logged.event_type == "input_audio_buffer.committed":
+            self.speaking, self.committed = False, True
 
 
 class SpeechInput:
@@ -111,41 +133,25 @@ class SpeechInput:
             await self._speak_to_vad(pcm16, pace)
 
     async def _speak_to_vad(self, pcm16: bytes, pace: Pace) -> None:
-        start_ms = self._owner.tape.end_ms
-        end_ms = start_ms + len(pcm16) / 48
-        committed = asyncio.create_task(self._committed_after(end_ms))
+        heard = _Heard()
+        remove = self._owner.observers.add(heard)
         try:
             await self._pump(pcm16, pace)
-            silence = bytes(FRAME_BYTES)
-            await self._pump(silence * (MAX_TRAILING_SILENCE_MS // FRAME_MS), "realtime", until=committed)
-            if not committed.done():
-                raise SessionError(
-                    "The server's voice detector heard no speech in the clip.",
-                    what_now="Choose a louder clip, lower turn_detection.threshold, or use push-to-talk.",
-                )
+            for _ in range(MAX_TRAILING_SILENCE_MS // FRAME_MS):
+                if heard.ended and heard.silence_ms >= SETTLE_MS:
+                    return
+                heard.silence_ms += FRAME_MS
+                await self._pump(bytes(FRAME_BYTES), "realtime")
         finally:
-            committed.cancel()
+            remove()
+        raise SessionError(
+            "The server's voice detector heard no speech in the clip.",
+            what_now="Choose a louder clip, lower turn_detection.threshold, or use push-to-talk.",
+        )
 
-    async def _committed_after(self, end_ms: float) -> None:
-        """Wait for the commit of the clip's last words: a commit with no speech going on once all was sent."""
-        speaking = False
-
-        def ended(event: object) -> bool:
-            nonlocal speaking
-            if isinstance(event, se.SpeechStarted):
-                speaking = True
-            if isinstance(event, se.InputAudioBufferCommitted) and speaking:
-                speaking = False
-                return self._owner.tape.end_ms >= end_ms
-            return False
-
-        await self._owner.requests.wait("", ended, timeout_s=3600)
-
-    async def _pump(self, pcm16: bytes, pace: Pace, *, until: asyncio.Task[None] | None = None) -> None:
+    async def _pump(self, pcm16: bytes, pace: Pace) -> None:
         started_s = time.monotonic()
         for position in range(0, len(pcm16), FRAME_BYTES):
-            if until is not None and until.done():
-                return
             frame = pcm16[position : position + FRAME_BYTES]
             due_s = started_s + (position + len(frame)) / 48_000
             if pace == "realtime":

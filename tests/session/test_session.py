@@ -111,6 +111,15 @@ async def test_a_clip_under_server_vad_is_followed_by_silence_until_speech_stops
     assert kinds == {"speech", "hold", "response"}
 
 
+async def test_a_clip_whose_turn_ends_before_the_clip_is_still_a_turn() -> None:
+    server = ScriptedServer()
+    async with talking(server) as session:
+        asking = asyncio.create_task(session.ask(tone(800)))
+        await until(lambda: server.protocol.input_buffer.end_ms > 300)
+        await server.speech(0, 300, "early")
+        assert (await asking).user_transcript == "early"
+
+
 async def test_a_clip_that_says_where_speech_ends_gives_the_true_latency() -> None:
     server = ScriptedServer()
     clip = AudioClip(tone().samples, speech_start_ms=0, speech_end_ms=200)
