@@ -15,10 +15,11 @@ from .codec import decode_client_event
 from .connection import Connection
 from .ids import IdFactory
 from .input_buffer import InputBuffer
-from .items import FunctionCall, InputAudio, Item, ItemReference, Message, OutputAudio, without_audio
+from .items import FunctionCall, InputAudio, Item, ItemReference, Message, without_audio
 from .response import ResponseOptions, Usage
-from .server_response import ServerResponse, SpokenMark, settings_for
+from .server_response import ServerResponse, settings_for
 from .session_config import SessionConfig, bytes_per_ms, merge, validation_problem
+from .spoken import AudioLedger
 
 
 class AudioAppended(msgspec.Struct, frozen=True):
@@ -60,12 +61,6 @@ class ResponseStopped(msgspec.Struct, frozen=True):
 Action = AudioAppended | BufferCleared | Committed | SessionChanged | ResponseRequested | ResponseStopped
 
 
-class _Speech(msgspec.Struct):
-    marks: list[SpokenMark]
-    audio_ms: float
-    bytes_per_ms: int
-
-
 class ServerProtocol(Connection):
     """Server side of one Realtime connection.
 
@@ -89,8 +84,7 @@ class ServerProtocol(Connection):
         self.meter = meter or (lambda response: Usage())
         self.active: dict[str, ServerResponse] = {}
         self.speech_item_id: str | None = None
-        self._speech: dict[str, _Speech] = {}
-        self._user_audio_ms: dict[str, float] = {}
+        self.spoken = AudioLedger()
         self._voice_used = False
 
     def open(self) -> None:
@@ -156,7 +150,7 @@ class ServerProtocol(Connection):
     def _on_delete(self, event: ce.ConversationItemDelete) -> list[Action]:
         self._find(event.item_id, "delete")
         self.conversation.delete(event.item_id)
-        self._speech.pop(event.item_id, None)
+        self.spoken.forget(event.item_id)
         self.emit(se.ConversationItemDeleted(item_id=event.item_id))
         return []
 
@@ -206,7 +200,6 @@ class ServerProtocol(Connection):
                 param="item.id",
             )
         item.status = "completed"
-        self._measure(item)
         if isinstance(item, FunctionCall) and not item.call_id:
             item.call_id = self.ids.new("call")
         try:
@@ -217,6 +210,7 @@ class ServerProtocol(Connection):
                 code="invalid_value",
                 param="previous_item_id",
             ) from None
+        self.spoken.note_user_item(item, self.input_buffer.bytes_per_ms)
         self._announce(item, previous)
         return []
 
@@ -249,41 +243,9 @@ class ServerProtocol(Connection):
             )
         return self.conversation[item_id]
 
-    def _measure(self, item: Item) -> None:
-        if isinstance(item, Message):
-            parts = (part.audio for part in item.content if isinstance(part, InputAudio))
-            n_bytes = sum(len(audio) for audio in parts if isinstance(audio, bytes))
-            if n_bytes:
-                self._user_audio_ms[str(item.id)] = n_bytes / self.input_buffer.bytes_per_ms
-
-    def audio_ms(self, item_id: str) -> float:
-        """Return how much audio an item of the conversation holds, 0 when none; after truncation what is left."""
-        speech = self._speech.get(item_id)
-        return speech.audio_ms if speech is not None else self._user_audio_ms.get(item_id, 0.0)
-
-    def remember_speech(self, item_id: str, marks: list[SpokenMark], audio_ms: float, per_ms: int) -> None:
-        """Keep what truncation of a spoken item needs."""
-        self._speech[item_id] = _Speech(marks, audio_ms, per_ms)
-
     def _truncate(self, event: ce.ConversationItemTruncate) -> list[Action]:
         item = self._find(event.item_id, "truncate")
-        speech = self._speech.get(event.item_id)
-        part = item.content[0] if isinstance(item, Message) and item.content else None
-        if speech is None or not isinstance(part, OutputAudio) or event.content_index != 0 or not speech.audio_ms:
-            raise RemoteProtocolError(
-                "Only model output audio messages can be truncated.", code="unsupported_content_type", param="item_id"
-            )
-        if event.audio_end_ms > speech.audio_ms:
-            raise RemoteProtocolError(
-                f"Audio content of {speech.audio_ms:.0f}ms is already shorter than {event.audio_end_ms}ms.",
-                code="invalid_value",
-                param="audio_end_ms",
-            )
-        said = max((mark.characters for mark in speech.marks if mark.audio_end_ms <= event.audio_end_ms), default=0)
-        part.transcript = (part.transcript or "")[:said].rstrip()
-        if isinstance(part.audio, bytes):
-            part.audio = part.audio[: event.audio_end_ms * speech.bytes_per_ms]
-        speech.audio_ms = event.audio_end_ms
+        self.spoken.truncate(item, event.content_index, event.audio_end_ms)
         self.emit(
             se.ConversationItemTruncated(
                 item_id=event.item_id, content_index=event.content_index, audio_end_ms=event.audio_end_ms
@@ -320,7 +282,7 @@ class ServerProtocol(Connection):
         self.speech_item_id = None
         item = Message(id=item_id, role="user", status="completed", content=[InputAudio(audio=audio, transcript=None)])
         previous = self.conversation.insert(item)
-        self._measure(item)
+        self.spoken.note_user_item(item, self.input_buffer.bytes_per_ms)
         self.emit(se.InputAudioBufferCommitted(item_id=item_id, previous_item_id=previous))
         self._announce(item, previous)
         return Committed(item, audio)

@@ -13,6 +13,7 @@ from . import server_events as se
 from .items import FunctionCall, Item, Message, OutputAudio, OutputText, without_audio
 from .response import Response, ResponsePhase, StatusDetails, StatusError, Usage, next_phase
 from .session_config import AudioFormat, AudioPcm, SessionConfig, bytes_per_ms
+from .spoken import SpokenMark
 
 if TYPE_CHECKING:
     from .server import ServerProtocol
@@ -32,13 +33,6 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True):
     in_conversation: bool
     input: list[Item] | None
     metadata: dict[str, str] | None
-
-
-class SpokenMark(msgspec.Struct, frozen=True):
-    """When `audio_end_ms` of an item were heard, its first `characters` were said."""
-
-    audio_end_ms: float
-    characters: int
 
 
 class ServerResponse:
@@ -147,7 +141,7 @@ class ServerResponse:
             preview = se.PartPreview(type="audio", transcript=part.transcript)
             part.audio = bytes(self._audio)
             per_ms = bytes_per_ms(self.settings.format)
-            self._protocol.remember_speech(str(message.id), list(self._marks), len(self._audio) / per_ms, per_ms)
+            self._protocol.spoken.note_speech(str(message.id), list(self._marks), len(self._audio) / per_ms, per_ms)
         else:
             words = part.text if isinstance(part, OutputText) else ""
             self._emit(se.OutputTextDone(text=words, **self._rc()))

@@ -67,10 +67,10 @@ class Meter:
         )
 
     def _is_user_audio(self, item: Item) -> bool:
-        return isinstance(item, Message) and item.role == "user" and self._protocol.audio_ms(str(item.id)) > 0
+        return isinstance(item, Message) and item.role == "user" and self._protocol.spoken.audio_ms(str(item.id)) > 0
 
     def _audio_tokens(self, item: Item) -> int:
-        audio_ms = self._protocol.audio_ms(str(item.id))
+        audio_ms = self._protocol.spoken.audio_ms(str(item.id))
         spoken = isinstance(item, Message) and any(isinstance(part, OutputAudio) for part in item.content)
         return ceil(audio_ms / (ASSISTANT_AUDIO_MS_PER_TOKEN if spoken else USER_AUDIO_MS_PER_TOKEN))
 
