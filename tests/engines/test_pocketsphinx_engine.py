@@ -227,7 +227,8 @@ async def test_a_very_long_turn_keeps_its_memory_bounded(transcriber: Pocketsphi
     sentence = room(IN_DOMAIN[3])
     for _ in range(12):
         feed(stream, sentence)
-        assert (await stream.hypothesis()).text.startswith("tell me")
+    assert (await stream.hypothesis()).text.startswith("tell me")
+    feed(stream, sentence)
     assert (await stream.finish()).text.split().count("joke") >= 9
 
 
