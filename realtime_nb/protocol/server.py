@@ -277,6 +277,13 @@ class ServerProtocol(Connection):
         self.emit(se.SpeechStopped(audio_end_ms=audio_end_ms, item_id=item_id))
         return self._commit(self.input_buffer.take(start_ms, audio_end_ms))
 
+    def idle_timed_out(self) -> Committed:
+        """Nobody spoke for long: announce it, commit the silence kept, and return the user item."""
+        start_ms, end_ms = self.input_buffer.start_ms, self.input_buffer.end_ms
+        item_id = self.reserve_user_item()
+        self.emit(se.TimeoutTriggered(audio_start_ms=round(start_ms), audio_end_ms=round(end_ms), item_id=item_id))
+        return self._commit(self.input_buffer.take(start_ms, end_ms))
+
     def _commit(self, audio: bytes) -> Committed:
         item_id = self.speech_item_id or self.ids.new("item")
         self.speech_item_id = None

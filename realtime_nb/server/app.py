@@ -35,8 +35,8 @@ from realtime_nb.server.admission import (
     origin_allowed,
 )
 from realtime_nb.server.limits import Limits
-from realtime_nb.server.realtime import RealtimeConnection, Sleep
-from realtime_nb.server.wire import Goodbye
+from realtime_nb.server.realtime import RealtimeConnection
+from realtime_nb.server.wire import Goodbye, Sleep
 
 SHUTTING_DOWN = Goodbye(1001, "The server is shutting down.")
 STOP_TIMEOUT_S = 5.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -27,11 +26,9 @@ from realtime_nb.server.metering import Meter
 from realtime_nb.server.outbox import Outbox
 from realtime_nb.server.reply import Replies
 from realtime_nb.server.turn_taking import TurnTaking
-from realtime_nb.server.wire import CLIENT_GONE, SLOW_CONSUMER, Goodbye, Wire
+from realtime_nb.server.wire import CLIENT_GONE, SLOW_CONSUMER, Goodbye, Sleep, Wire
 
 logger = logging.getLogger(__name__)
-
-Sleep = Callable[[float], Awaitable[None]]
 
 EXPIRED = "Your session hit the maximum duration of 60 minutes."
 
@@ -82,7 +79,7 @@ class RealtimeConnection:
 
     async def _serve(self) -> Goodbye:
         async with asyncio.TaskGroup() as group:
-            wire = Wire(self._protocol, self._outbox, self._engines, group, self.end)
+            wire = Wire(self._protocol, self._outbox, self._engines, group, self.end, self._sleep)
             self._protocol.meter = meter = Meter(self._protocol)
             self._protocol.open()
             wire.flush()

@@ -51,7 +51,7 @@ class Replies:
         self._ears = ears
         self._meter = meter
         self._writing: dict[str, asyncio.Task[None]] = {}
-        self.on_end: Callable[[], None] = lambda: None
+        self.on_end: Callable[[ServerResponse], None] = lambda response: None
         """Called after every response's end."""
 
     def start(self, response: ServerResponse, draft: Draft | None = None) -> None:
@@ -65,7 +65,7 @@ class Replies:
         task = self._writing.get(response.id)
         if task is not None:
             task.cancel()
-        self._after()
+        self._after(response)
 
     def request(self, settings: ResponseSettings, *more: ChatMessage) -> ChatRequest:
         """Return what the chat model would read now; `more` are messages that are not items yet."""
@@ -84,12 +84,12 @@ class Replies:
         finally:
             if draft is not None:
                 draft.discard()
-        self._after()
+        self._after(response)
 
-    def _after(self) -> None:
+    def _after(self, response: ServerResponse) -> None:
         self._wire.protocol.emit(self._meter.rate_limits())
         self._wire.flush()
-        self.on_end()
+        self.on_end(response)
 
     async def _draft(self, response: ServerResponse, draft: Draft | None) -> Draft:
         """Return a draft that fits what is known now, when all user audio has its words."""

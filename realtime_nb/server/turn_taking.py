@@ -23,10 +23,11 @@ from realtime_nb.engines.turn_detector import (
 )
 from realtime_nb.errors import EngineError, RemoteProtocolError
 from realtime_nb.protocol.server import Committed, ResponseStopped
-from realtime_nb.protocol.server_response import settings_for
+from realtime_nb.protocol.server_response import ServerResponse, settings_for
 from realtime_nb.protocol.session_config import SemanticVad, ServerVad, SessionConfig, TurnDetection
 from realtime_nb.server.context import spoken_message
-from realtime_nb.server.hearing import Ears, Utterance
+from realtime_nb.server.hearing import NOTHING_HEARD, Ears, Utterance
+from realtime_nb.server.idle import IdleTimer
 from realtime_nb.server.input_audio import InputDecoder
 from realtime_nb.server.reply import Draft, Replies
 from realtime_nb.server.wire import Wire
@@ -63,7 +64,8 @@ class TurnTaking:
         self._base_ms = 0.0
         self._decoder = InputDecoder(wire.protocol.config.audio.input.format)
         self._watch()
-        replies.on_end = self._respond_late
+        self._idle = IdleTimer(wire, self._idle_timed_out)
+        replies.on_end = self._response_ended
 
     @property
     def _detection(self) -> TurnDetection | None:
@@ -176,6 +178,7 @@ class TurnTaking:
 
     def _started(self, signal: SpeechStarted, detector: SpeechDetector) -> None:
         protocol = self._wire.protocol
+        self._idle.stop()
         self._start_ms = self._base_ms + signal.audio_start_ms
         stops = protocol.speech_started(round(self._start_ms))
         self._wire.flush()
@@ -218,10 +221,18 @@ class TurnTaking:
             return
         self._replies.start(response, draft)
 
-    def _respond_late(self) -> None:
+    def _response_ended(self, response: ServerResponse) -> None:
         if self._response_due and self._wire.protocol.active_default is None:
             self._response_due = False
             self._respond(None)
+        elif self._utterance is None:
+            self._idle.start_after(response)
+
+    def _idle_timed_out(self) -> None:
+        committed = self._wire.protocol.idle_timed_out()
+        self._ears.transcripts[str(committed.item.id)] = NOTHING_HEARD
+        self._respond(None)
+        self._wire.flush()
 
     def _begin_draft(self) -> None:
         detection, protocol = self._detection, self._wire.protocol

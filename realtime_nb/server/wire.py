@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -11,6 +11,8 @@ import msgspec
 from realtime_nb.engines.base import EngineSet
 from realtime_nb.protocol.server import ServerProtocol
 from realtime_nb.server.outbox import Outbox, SlowConsumer
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Goodbye(msgspec.Struct, frozen=True):
@@ -33,6 +35,7 @@ class Wire:
         engines: what hears, thinks and speaks.
         group: owns every task of the connection.
         end: ends the connection; the first reason wins.
+        sleep: how to wait, in seconds.
     """
 
     def __init__(
@@ -42,11 +45,13 @@ class Wire:
         engines: EngineSet,
         group: asyncio.TaskGroup,
         end: Callable[[Goodbye], None],
+        sleep: Sleep,
     ) -> None:
         self.protocol = protocol
         self.outbox = outbox
         self.engines = engines
         self.end = end
+        self.sleep = sleep
         self._group = group
         self._tasks: set[asyncio.Task[Any]] = set()
 

@@ -354,3 +354,51 @@ async def test_semantic_vad_waits_by_eagerness(eagerness: str, hold_ms: int) -> 
         await client.hear(silence(500), tone(600), silence(2000))
         stopped = await client.until("input_audio_buffer.speech_stopped")
         assert stopped["audio_end_ms"] == pytest.approx(1100 + hold_ms, abs=60)
+
+
+class Clock:
+    """A `sleep` that notes what it was asked for and waits until it is told that the time is over."""
+
+    def __init__(self) -> None:
+        self.asked_s: asyncio.Queue[float] = asyncio.Queue()
+        self.over = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds == 3600:
+            await asyncio.Event().wait()
+        self.asked_s.put_nowait(seconds)
+        await self.over.wait()
+
+
+async def test_an_idle_user_is_asked_again_after_playback_and_timeout() -> None:
+    clock = Clock()
+    async with serving(scripted.create(), sleep=clock.sleep) as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+        await speaking(client, "hello")
+        await client.until("response.done")
+        async with asyncio.timeout(PATIENCE_S):
+            assert await clock.asked_s.get() == pytest.approx(6 + len(client.audio()) / 48_000, abs=0.001)
+        await client.hear(silence(1000))
+        await client.update()
+        clock.over.set()
+        triggered = await client.until("input_audio_buffer.timeout_triggered")
+        committed = await client.until("input_audio_buffer.committed")
+        assert committed["item_id"] == triggered["item_id"]
+        assert triggered["audio_end_ms"] == 1000
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+
+
+async def test_a_user_who_speaks_in_time_is_not_idle() -> None:
+    clock = Clock()
+    async with serving(scripted.create(), sleep=clock.sleep) as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+        await speaking(client, "hello")
+        await client.until("response.done")
+        async with asyncio.timeout(PATIENCE_S):
+            await clock.asked_s.get()
+        await client.hear(tone(600))
+        await client.until("input_audio_buffer.speech_started")
+        clock.over.set()
+        await client.hear(silence(800))
+        await client.until("response.done")
+        assert client.of("input_audio_buffer.timeout_triggered") == []
