@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -13,7 +14,6 @@ from realtime_nb.errors import RemoteProtocolError
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 
 CLOSE_BAD_KEY = 3000
 CLOSE_BAD_REQUEST = 4000
@@ -54,7 +54,13 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address is this machine's loopback."""
-    return host.strip("[]").lower() in LOOPBACK_NAMES or host.startswith("127.")
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def origin_allowed(origin: str | None, *, host: str) -> bool:
