@@ -8,12 +8,12 @@ one serves the intent (`tools`) and speaks their output (`verbalise`). Intents a
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
 import anyio
 
-from realtime_nb.engines.base import Capabilities, ChatDelta, ChatModel, ChatRequest, TextDelta, ToolCall
+from realtime_nb.engines.base import Capabilities, ChatDelta, ChatMessage, ChatModel, ChatRequest, TextDelta, ToolCall
 from realtime_nb.engines.brain.dialogue import Dialogue, Plan
 from realtime_nb.engines.brain.instructions import Manner, manner_of
 from realtime_nb.engines.brain.intents import Reader, load_intents
@@ -52,7 +52,6 @@ class Brain:
         self._seed = seed
         self._clock = clock
         self._reader: Reader | None = None
-        self._intents = load_intents()
 
     async def start(self) -> None:
         """Load pronunciations and phrases. Calling twice is fine."""
@@ -80,7 +79,7 @@ class Brain:
         manner = manner_of("\n".join([request.instructions, *system]))
         messages = [message for message in request.messages if message.role != "system"][-_MOST_MESSAGES:]
         tools = request.tools if request.tool_choice != "none" else ()
-        talk = Dialogue(self._reader, self._intents, tools, manner, seed=self._seed, now=self._clock())
+        talk = Dialogue(self._reader, tools, manner, seed=self._seed, now=self._clock())
         plan: Plan | None = None
         for message in messages:
             if message.role == "user":
@@ -91,21 +90,21 @@ class Brain:
                 plan = None
         last = messages[-1].role if messages else ""
         if last == "tool_output":
-            plan = Plan(_outputs(request))
+            plan = Plan(_outputs(messages))
         elif plan is not None and request.tool_choice not in ("auto", "none") and tools:
             plan = _with_demanded(plan, talk, request)
         first = not any(message.role == "assistant" for message in messages)
         return _in_manner(plan or _unprompted(manner, first, self._seed), manner, first)
 
     def _load(self) -> Reader:
-        reader = Reader(self._intents, Lexicon(dictionary_path()))
+        reader = Reader(load_intents(), Lexicon(dictionary_path()))
         reader.read("hello")
         return reader
 
 
-def _outputs(request: ChatRequest) -> str:
+def _outputs(messages: Sequence[ChatMessage]) -> str:
     spoken = []
-    for message in reversed(request.messages):
+    for message in reversed(messages):
         if message.role not in ("tool_output", "tool_call"):
             break
         if message.role == "tool_output":

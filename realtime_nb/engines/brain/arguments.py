@@ -69,7 +69,7 @@ def fill(tool: ChatTool, intent: Intent | None, evidence: Sequence[Evidence], re
     values: dict[str, Any] = {}
     used: dict[str, int] = {}
     for name in sorted(known, key=lambda name: (name not in required, list(known).index(name))):
-        part = schemas.branch(known[name], tool.parameters)
+        part = schemas.branch(known.get(name, {}), tool.parameters)
         kind = kind_of(name, intent)
         for one in reversed(evidence):
             found = _find(name, kind, part, one, reader)
@@ -171,7 +171,7 @@ def calls(tool: ChatTool, intent: Intent | None, evidence: Sequence[Evidence], f
     for name, value in filled.values.items():
         kind = kind_of(name, intent)
         if kind in ("city", "food", "items") and evidence:
-            part = schemas.branch(known[name], tool.parameters)
+            part = schemas.branch(known.get(name, {}), tool.parameters)
             several = FINDERS["items" if kind == "food" else kind](_utterance(evidence[-1].text), False)
             variants = _spread(filled.values, name, value, several, part, tool, known)
             break
@@ -191,12 +191,12 @@ def _spread(
     tool: ChatTool,
     known: Any,
 ) -> list[dict[str, Any]]:
-    made = [_fit(one, part, tool.parameters, known[name]) for one in several]
+    made = [_fit(one, part, tool.parameters, known.get(name, {})) for one in several]
     if len(made) < 2 or None in made:
         return [values]
     if isinstance(value, list):
         joined = [inner for one in made for inner in one]
-        return [values | {name: joined}] if schemas.is_valid(joined, known[name], tool.parameters) else [values]
+        return [values | {name: joined}] if schemas.is_valid(joined, known.get(name, {}), tool.parameters) else [values]
     quantities = [key for key in values if kind_of(key, None) == "quantity"]
     amounts = [dict.fromkeys(quantities, one.quantity) if isinstance(one, Item) else {} for one in several]
     return [values | {name: one} | amount for one, amount in zip(made, amounts, strict=True)]

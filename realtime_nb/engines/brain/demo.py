@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -62,8 +62,13 @@ class Fields(Mapping[str, str]):
         return len({**_COMPUTED, **self._scene.values})
 
 
+def draw(seed: int, *about: str) -> int:
+    """Return a number that depends on `seed` and `about` only; any remainder of it is as good as random."""
+    return int.from_bytes(hashlib.blake2b("/".join((str(seed), *about)).encode(), digest_size=4).digest())
+
+
 def _pick(scene: Scene, choices: tuple[str, ...], *about: str) -> str:
-    return choices[zlib.crc32("/".join((str(scene.seed), *about)).encode()) % len(choices)]
+    return choices[draw(scene.seed, *about) % len(choices)]
 
 
 def _items(scene: Scene) -> tuple[Item, ...]:
@@ -98,8 +103,7 @@ def _weather(scene: Scene) -> str:
 
 
 def _degrees(scene: Scene) -> str:
-    where = f"{scene.seed}/{scene.values.get('city', '')}/{scene.values.get('day', '')}"
-    return str(8 + zlib.crc32(where.encode()) % 18)
+    return str(8 + draw(scene.seed, str(scene.values.get("city")), str(scene.values.get("day"))) % 18)
 
 
 def _day_part(scene: Scene) -> str:
@@ -166,7 +170,7 @@ _COMPUTED: dict[str, Callable[[Scene], str]] = {
     "coin": lambda scene: _pick(scene, ("heads", "tails"), str(scene.now.timestamp())),
     "dice": lambda scene: _pick(scene, ("one", "two", "three", "four", "five", "six"), str(scene.now.timestamp())),
     "order_state": lambda scene: _pick(scene, _ORDER_STATES, "order", str(scene.values.get("order_number"))),
-    "new_order_number": lambda scene: str(400 + zlib.crc32(scene.said.encode()) % 500),
+    "new_order_number": lambda scene: str(400 + draw(scene.seed, scene.said) % 500),
     "items_spoken": lambda scene: say_items(_items(scene)),
     "items_spoken_start": lambda scene: _start_sentence(say_items(_items(scene))),
     "calories": lambda scene: str(_calories(_items(scene))),

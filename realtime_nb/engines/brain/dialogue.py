@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +15,7 @@ from realtime_nb.engines.brain import arguments
 from realtime_nb.engines.brain import schema as schemas
 from realtime_nb.engines.brain import tools as tooling
 from realtime_nb.engines.brain.arguments import Evidence
-from realtime_nb.engines.brain.demo import Fields, Scene
+from realtime_nb.engines.brain.demo import Fields, Scene, draw
 from realtime_nb.engines.brain.instructions import Manner
 from realtime_nb.engines.brain.intents import Intent, Reader, Reading
 from realtime_nb.engines.brain.slots import FINDERS, Item, Utterance
@@ -76,7 +75,6 @@ class Dialogue:
     def __init__(
         self,
         reader: Reader,
-        intents: Mapping[str, Intent],
         tools: Sequence[ChatTool],
         manner: Manner,
         *,
@@ -87,7 +85,7 @@ class Dialogue:
         self.topic: Task | None = None
         self.last_reply = ""
         self._reader = reader
-        self._intents = intents
+        self._intents = reader.intents
         self._tools = tools
         self._manner = manner
         self._seed = seed
@@ -282,7 +280,7 @@ class Dialogue:
     def _vary(self, key: str, variants: Sequence[str]) -> str:
         if self._manner.brief:
             return min(variants, key=len)
-        start = zlib.crc32(f"{self._seed}/{key}".encode())
+        start = draw(self._seed, key)
         chosen = variants[(start + self._counts[key]) % len(variants)]
         self._counts[key] += 1
         return chosen

@@ -92,7 +92,7 @@ class Reader:
     """Ranks the intents for what was said. Equal texts are read once."""
 
     def __init__(self, intents: Mapping[str, Intent], lexicon: Lexicon) -> None:
-        self._intents = intents
+        self.intents = intents
         self._lexicon = lexicon
         self._keys = tuple(intents)
         phrases = [example for intent in intents.values() for example in intent.examples]
@@ -104,7 +104,7 @@ class Reader:
 
     def _accepting(self, sort: str) -> npt.NDArray[np.bool_]:
         accepted = []
-        for intent in self._intents.values():
+        for intent in self.intents.values():
             kinds = [*intent.slots.values(), *intent.optional.values()]
             accepted += [any(sort in SORTS_OF_KIND[kind] for kind in kinds)] * len(intent.examples)
         return np.array(accepted, np.bool_)
@@ -113,7 +113,7 @@ class Reader:
         utterance = Utterance(text)
         best = np.maximum.reduceat(self._bank.similarities(utterance.words, utterance.free), self._starts)
         if utterance.free:
-            for place, intent in enumerate(self._intents.values()):
+            for place, intent in enumerate(self.intents.values()):
                 if any(FINDERS[kind](utterance, False) for kind in intent.slots.values()):
                     best[place] += _SLOT_BONUS
         order = np.argsort(-best, kind="stable")[:6]

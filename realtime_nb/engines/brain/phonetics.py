@@ -130,10 +130,13 @@ class Lexicon:
 
     def __init__(self, path: Path | None) -> None:
         self._text = b"\n" + path.read_bytes() if path else b""
-        self._section = {
-            letter: (max(0, self._text.find(b"\n" + letter)), self._text.rfind(b"\n" + letter) + 1)
-            for letter in (bytes([code]) for code in range(ord("a"), ord("z") + 1))
-        }
+        self._section: dict[bytes, tuple[int, int]] = {}
+        start = 0
+        for letter in (bytes([code]) for code in range(ord("a"), ord("z") + 1)):
+            following = bytes([letter[0] + 1])
+            end = self._text.find(b"\n" + following, start)
+            self._section[letter] = (start, end if end >= 0 else len(self._text))
+            start = max(start, end)
         self.sounds = functools.lru_cache(maxsize=8192)(self._sounds)
 
     def some_words(self, count: int) -> tuple[str, ...]:

@@ -51,6 +51,8 @@ def _service(phrases: tuple[str, ...], name: str, description: str) -> float:
     best = 0.0
     for phrase in phrases:
         wanted = set(tokens(phrase))
+        if wanted <= _ACTIONS | {"get"}:
+            continue
         weights = sum(1.0 if word in named else 0.6 if word in described else 0.0 for word in wanted)
         strays = len(named - wanted - described - {"get"})
         clash = (named & _ACTIONS) - wanted if not wanted & _ACTIONS & named else set()

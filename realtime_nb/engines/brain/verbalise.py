@@ -64,7 +64,7 @@ def _say_object(value: dict[str, Any]) -> str:
             return _failure(reason[0] if isinstance(reason, list) else reason)
     if value.get("ok") is False or value.get("success") is False:
         return _failure(value.get("message") or value.get("reason") or "")
-    if len(value) == 1 and str(value.get("status", "")).lower() in _DONE:
+    if list(value) == ["status"] and str(value["status"]).lower() in _DONE:
         return "That is done."
     for key in _SPOKEN_WHOLE:
         whole = value.get(key)
