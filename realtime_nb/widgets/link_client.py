@@ -21,6 +21,8 @@ Transport = Literal["direct", "proxy", "comm"]
 DEAD_AFTER_S = {"direct": 15.0, "proxy": 15.0, "comm": 120.0}
 """Silence after which a view is given up; a comm is silent while a cell computes."""
 CLOSE_NO_READER = 4408
+TELL_INTERVAL_MS = 900.0
+"""A little under the pings' second, so that each one is told."""
 
 _decode = msgspec.json.Decoder(messages.ToKernel).decode
 
@@ -92,6 +94,7 @@ class LinkClient:
         self._session_offset_ms = session_offset_ms
         self._ping_interval_s = ping_interval_s
         self._heard_at = time.monotonic()
+        self._tell_at_ms = 0.0
         self._ended = asyncio.Event()
         self._end: tuple[int, str] = (1000, "")
 
@@ -155,14 +158,20 @@ class LinkClient:
                 self._complain(error)
                 continue
             if isinstance(message, messages.Pong):
-                if self.round_trips.pong(message.ping_id, message.time_client_ms, monotonic_ms()) is not None:
-                    self.send(self.measured())
+                self._on_pong(message)
             elif isinstance(message, messages.ClientPing):
                 self.send(
                     messages.ClientPong(ping_id=message.ping_id, time_client_ms=message.time_client_ms), first=True
                 )
             else:
                 receive(message)
+
+    def _on_pong(self, pong: messages.Pong) -> None:
+        now_ms = monotonic_ms()
+        self.round_trips.pong(pong.ping_id, pong.time_client_ms, now_ms)
+        if self.round_trips.n and now_ms >= self._tell_at_ms:
+            self._tell_at_ms = now_ms + TELL_INTERVAL_MS
+            self.send(self.measured())
 
     async def _write(self) -> None:
         while True:
