@@ -5,10 +5,11 @@ them almost without error. The *general* decoder knows 40,000 words, costs 10 to
 word of a person. Whatever the general one can say so much better that the domain's words cannot be what was said is
 out of domain, and then its text is taken.
 
-Feeding drives the domain decoder at once and leaves the general one's share to idle time, so the domain's answer never
-waits for it. An answer waits for a general decoder that is behind (other work, or audio that came faster than real
-time) at most `GENERAL_WAIT_S` when the domain's words fit the sound well, `GENERAL_WAIT_IN_DOUBT_S` when they do not;
-then that fit decides.
+Feeding drives the domain decoder at once and leaves the general one's share to idle time, so the domain's answer does
+not wait for it. The two are compared where the general one has got to: when it is behind (other work, audio that came
+faster than real time) an answer from the domain needs 60 % of the utterance, and an answer from the general one waits
+for all of it, `GENERAL_WAIT_IN_DOUBT_S` at most. Where even that is missing, how well the domain's words fit the sound
+decides.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ lowest (-0.00006) and the others' highest (-0.00036) of the calibration in bench
 UNENDED_SCORE_SCALE = 1024.0
 GAP_MIN_FRAMES = 60
 SAME_FRAMES = 4
+MAX_PARTIAL_LAG_FRAMES = 30
+ENOUGH_HEARD = 0.6
+"""Share of an utterance after which the general decoder's vote for the domain counts."""
+MAX_SCORES = 1_500
 ACOUSTIC_MIDDLE = -4.0
 ACOUSTIC_WIDTH = 0.2
 """Mean acoustic log score a word frame at which the confidence is one half: real speech lies above, garbage below."""
@@ -104,6 +109,7 @@ class Utterance:
         self.forgotten_bytes = 0
         self.general_bytes = 0
         self.domain_open = True
+        self.scores: deque[tuple[int, float]] = deque(maxlen=MAX_SCORES)
         self.shown = ""
         self.shows_general = False
         self.looked_at_bytes = 0
@@ -124,6 +130,9 @@ class Utterance:
             self.domain_open = True
             pcm16 = bytes(self.audio)
         self.domain.process_raw(pcm16, False, False)
+        best = self.domain.hyp()
+        if best is not None and best.score > 0:
+            self.scores.append((self.domain.n_frames(), math.log(best.score)))
 
     def read_domain(self) -> Reading:
         """Read the domain decoder."""
@@ -149,11 +158,17 @@ class Utterance:
             self.forgotten_bytes += end
         return self.general_bytes < self.total_bytes
 
-    def out_of_domain(self, domain: Reading, general: Reading) -> bool | None:
-        """Whether something outside the domain was said; None while the general decoder has not heard the same."""
-        if abs(general.frames - domain.frames) > SAME_FRAMES:
+    def out_of_domain(self, general: Reading) -> bool | None:
+        """Whether something outside the domain was said, as far as the general decoder has heard; None: too early.
+
+        The scores compared are those that both decoders had at the same frame.
+        """
+        if general.frames < GAP_MIN_FRAMES or not self.scores:
             return None
-        return bool(general.words) and (domain.log_score - general.log_score) / domain.frames < GAP_PER_FRAME
+        frames, score = min(self.scores, key=lambda entry: abs(entry[0] - general.frames))
+        if abs(frames - general.frames) > SAME_FRAMES:
+            return None
+        return bool(general.words) and (score - general.log_score) / frames < GAP_PER_FRAME
 
 
 class Recogniser:
@@ -216,21 +231,30 @@ class Recogniser:
     def hypothesis(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the transcript as if the utterance ended here."""
         utterance = self._utterances[payload["stream"]]
-        domain = utterance.read_domain()
-        believable = domain.acoustic >= ACOUSTIC_TRUSTED
-        give_up = time.monotonic() + (GENERAL_WAIT_S if believable else GENERAL_WAIT_IN_DOUBT_S)
-        while utterance.advance_general() and time.monotonic() < give_up:
-            pass
         if utterance.general is not None:
-            general = Reading(utterance.general)
-            outside = utterance.out_of_domain(domain, general)
-            if outside is None:
-                outside = bool(general.words) and not believable
+            general, outside = self._judge(utterance)
             if outside:
                 return _transcript(general, general.confidence * GENERAL_CONFIDENCE, in_domain=False)
         utterance.end_domain()
         domain = utterance.read_domain()
         return _transcript(domain, domain.confidence, in_domain=True)
+
+    def _judge(self, utterance: Utterance) -> tuple[Reading, bool]:
+        """Return the general decoder's reading and whether it is the one to take, waiting for it within bounds."""
+        domain = utterance.read_domain()
+        believable = domain.acoustic >= ACOUSTIC_TRUSTED
+        began = time.monotonic()
+        while True:
+            general = Reading(utterance.general)
+            outside = utterance.out_of_domain(general)
+            if outside is False and general.frames >= ENOUGH_HEARD * domain.frames:
+                return general, False
+            wait_s = GENERAL_WAIT_S if believable and not outside else GENERAL_WAIT_IN_DOUBT_S
+            if time.monotonic() - began >= wait_s or not utterance.advance_general():
+                break
+        general = Reading(utterance.general)
+        outside = utterance.out_of_domain(general)
+        return general, bool(general.words) and not believable if outside is None else outside
 
     def close_stream(self, payload: dict[str, Any]) -> None:
         """Forget an utterance; its decoders go back to the pool in idle time."""
@@ -258,9 +282,8 @@ class Recogniser:
     def _show(self, stream: int, utterance: Utterance) -> None:
         domain = utterance.read_domain()
         general = Reading(utterance.general) if utterance.general is not None else None
-        if general is not None and domain.frames >= GAP_MIN_FRAMES:
-            outside = utterance.out_of_domain(domain, general)
-            utterance.shows_general = utterance.shows_general if outside is None else outside
+        if general is not None and domain.frames - general.frames <= MAX_PARTIAL_LAG_FRAMES:
+            utterance.shows_general = bool(utterance.out_of_domain(general))
         text = general.text if general is not None and utterance.shows_general else domain.text
         if text and text != utterance.shown:
             utterance.shown = text
