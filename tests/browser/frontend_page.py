@@ -23,6 +23,7 @@ from realtime_nb.widgets import messages
 STATIC = Path(realtime_nb.__file__).parent / "widgets" / "static"
 TOKEN = "token-of-the-test"
 MAX_KEPT = 100_000
+UNUSED_PORT = 9
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>realtime_nb</title>
 <meta name="viewport" content="width=device-width">
@@ -80,6 +81,7 @@ class ScriptedKernel:
     Args:
         widget: "studio", "recorder", …
         traits: the model's traits.
+        socket: False makes the page look for the socket where none is, so that only comm is left.
         body_attributes: of the page's body, such as JupyterLab's theme marks.
         body_style: CSS of the body.
         on_command: gets each command and returns what to answer beside its result.
@@ -93,11 +95,13 @@ class ScriptedKernel:
         body_attributes: str = "",
         body_style: str = "",
         answer_pings: bool = True,
+        socket: bool = True,
         on_command: Callable[[messages.Command], Sequence[messages.Message]] = lambda command: (),
     ) -> None:
         self.widget, self.traits = widget, traits or {}
         self.body_attributes, self.body_style = body_attributes, body_style
         self.answer_pings = answer_pings
+        self.socket = socket
         self.on_command = on_command
         self.texts: queue.Queue[Any] = queue.Queue(MAX_KEPT)
         self.binaries: queue.Queue[Received] = queue.Queue(MAX_KEPT)
@@ -195,7 +199,7 @@ class ScriptedKernel:
         return PAGE.format(
             widget=self.widget,
             traits=json.dumps(self.traits),
-            port=self.port,
+            port=self.port if self.socket else UNUSED_PORT,
             token=TOKEN,
             body_attributes=self.body_attributes,
             body_style=self.body_style,

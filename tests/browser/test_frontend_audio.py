@@ -54,7 +54,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1100, "height": 800})
     page = context.new_page()
     problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("pageerror", lambda error: problems.append(f"{error} {error.stack}"))
     yield page
     context.close()
     assert problems == []
@@ -280,3 +280,52 @@ def test_last_view_gone_ends_microphone_sound_and_link(page: Page, kernel: Scrip
     assert page.evaluate("handlerCount()") == 0
     page.wait_for_function("globalThis[Symbol.for('realtime_nb')].playback === null")
     assert page.locator(".rnb").count() == 0
+
+
+ANSWER_BY_COMM = """
+globalThis.frames = [];
+globalThis.answerComm = (content, buffers) => {
+    const reply = (message) => fire(
+        "msg:custom", {type: "link", client_id: content.client_id, text: JSON.stringify(message)}, []);
+    for (const buffer of buffers) frames.push([...new Uint8Array(buffer)]);
+    if (!content.text) return;
+    const message = JSON.parse(content.text);
+    if (message.type === "hello") reply({type: "ready", client_id: content.client_id, active: true, version: 1});
+    if (message.type === "client_ping") reply({...message, type: "client_pong"});
+    if (message.type === "command") {
+        reply({type: "command_result", id: message.id, ok: true, result: {}, error: "", what_now: ""});
+    }
+};
+undefined;
+"""
+
+
+def test_without_any_socket_comm_carries_frames_of_60_ms(page: Page) -> None:
+    with ScriptedKernel(socket=False) as kernel:
+        page.goto(kernel.url)
+        page.evaluate(ANSWER_BY_COMM)
+        expect(page.get_by_text("comm link")).to_be_visible(timeout=15_000)
+        page.get_by_role("button", name="Open microphone").click()
+        page.wait_for_function("frames.length >= 5")
+        frames = [bytes(frame) for frame in page.evaluate("frames.slice(0, 5)")]
+    headers = [messages.BINARY_HEADER.unpack_from(frame) for frame in frames]
+    assert [header[4] for header in headers] == list(range(5))
+    assert {len(frame) - messages.BINARY_HEADER.size for frame in frames} == {3 * 960}
+    times = [header[5] for header in headers[1:]]  # the first one still learns the delay between the clocks
+    assert np.allclose(np.diff(times), 60, atol=5)
+
+
+def test_a_second_view_of_a_model_shares_link_and_sound(page: Page, kernel: ScriptedKernel) -> None:
+    connect(page, kernel)
+    page.evaluate("views.push(addView())")
+    page.evaluate(f"{PROBE}.tap = true")
+    samples = noise(RATE_HZ)
+    begin(kernel, 1, samples, end=True)
+    kernel.wait_for(messages.PlaybackRendered, lambda m: m.drained)
+    wait_for_tap(page, page.evaluate(f"{PROBE}.tapped.written") + 4096)
+    assert np.abs(tapped(page)[:RATE_HZ] - samples / 32768).max() < 1e-6
+    page.evaluate("views[0]()")
+    kernel.send(messages.Active(active=False))
+    expect(page.get_by_text("Audio is in another view of this widget.")).to_be_visible()
+    page.get_by_role("button", name="Use this view").click()
+    assert kernel.wait_for(messages.Command).name == "activate"

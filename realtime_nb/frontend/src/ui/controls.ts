@@ -12,7 +12,7 @@ export interface ControlsSource {
   uploading: Signal<string>;
   /** The user may act: link up, this view active. */
   usable: Signal<boolean>;
-  /** A session is there to speak to. */
+  /** A session is there; without one the first thing said connects. */
   connected: Signal<boolean>;
   toggleOpenMicrophone(): void;
   interrupt(): void;
@@ -37,7 +37,7 @@ export function controls(scope: Scope, source: ControlsSource): HTMLElement {
   const speak = h("div", { class: "rnb-controls-speak" }, talk, open, stop);
 
   const update = (): void => {
-    const ready = source.usable.value && source.connected.value;
+    const ready = source.usable.value;
     const phase = source.microphone.value;
     const talking = source.talk.phase.value !== "idle";
     const openMode = phase !== "closed" && !talking;
@@ -46,7 +46,7 @@ export function controls(scope: Scope, source: ControlsSource): HTMLElement {
     open.setAttribute("aria-pressed", String(openMode));
     open.dataset["phase"] = openMode ? phase : "closed";
     setLabel(open, openMode ? (phase === "opening" ? "Opening microphone…" : "Close microphone") : "Open microphone");
-    stop.disabled = !ready;
+    stop.disabled = !ready || !source.connected.value;
     clip.disable(!ready);
     file.disable(!ready || source.uploading.value !== "");
     text.disable(!ready);

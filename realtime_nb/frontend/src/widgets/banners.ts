@@ -28,10 +28,10 @@ function linkBanner(scope: Scope, { link }: Pick<LinkModel, "link">): HTMLElemen
   return banner.element;
 }
 
-function activeBanner(scope: Scope, { state, run }: Pick<LinkModel, "state" | "run">): HTMLElement {
+function activeBanner(scope: Scope, owner: Pick<LinkModel, "state" | "run">): HTMLElement {
   const banner = new Banner(scope, "info");
-  const take = { label: "Use this view", run: () => void run("activate") };
-  state.active.watch(scope, (active) => {
+  const take = { label: "Use this view", run: () => void owner.run("activate") };
+  owner.state.active.watch(scope, (active) => {
     if (active) banner.hide();
     else banner.show("Audio is in another view of this widget.", take);
   });

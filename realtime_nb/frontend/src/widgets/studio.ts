@@ -13,6 +13,8 @@ import { watchTrait, widgetModule } from "./mount.ts";
 import { StudioModel } from "./studio_model.ts";
 
 const NARROW_PX = 720;
+const MEDIUM_PX = 1120;
+const PROJECTOR_PX = 1600;
 
 export default widgetModule(
   (model) => new StudioModel(model),
@@ -62,7 +64,8 @@ export default widgetModule(
     });
     scope.resize(root, ({ contentRect }) => {
       root.classList.toggle("rnb-narrow", contentRect.width < NARROW_PX);
-      root.classList.toggle("rnb-projector", contentRect.width >= 1600);
+      root.classList.toggle("rnb-medium", contentRect.width >= NARROW_PX && contentRect.width < MEDIUM_PX);
+      root.classList.toggle("rnb-projector", contentRect.width >= PROJECTOR_PX);
     });
   },
 );
