@@ -121,9 +121,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as base, Lab.start(Path(base)) as lab, launch_chromium() as browser:
         for way in WAYS:
             results[way] = measure(lab, browser, way, options.kernel, options.seconds)
-    print(
-        f"media link, kernel → browser → kernel, {PINGS_PER_S} pings/s, kernel {options.kernel}, {platform.machine()}"
-    )
+    print(f"media link, kernel → browser → kernel, {PINGS_PER_S} pings/s, kernel {options.kernel}")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     print(table(results))
 
 
