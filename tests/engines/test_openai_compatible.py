@@ -79,7 +79,7 @@ async def server() -> AsyncIterator[ChatServer]:
         Route("/v1/chat/completions", chat.complete, methods=["POST"]),
         Route("/v1/models", chat.list_models),
     ]
-    config = uvicorn.Config(Starlette(routes=routes), port=0, log_level="critical", lifespan="off")
+    config = uvicorn.Config(Starlette(routes=routes), port=0, log_config=None, lifespan="off")
     runner = uvicorn.Server(config)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(runner.serve)
