@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from realtime_nb.errors import LocalProtocolError
 
 from .items import InputItem, Item
+from .session_config import AudioFormat, CustomVoice, MaxOutputTokens, OutputModalities
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 
@@ -74,16 +75,25 @@ class Response(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] | None = None
 
 
+class ResponseAudioOutput(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    format: AudioFormat | None | UnsetType = UNSET
+    voice: str | CustomVoice | None | UnsetType = UNSET
+
+
+class ResponseAudio(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    output: ResponseAudioOutput | None | UnsetType = UNSET
+
+
 class ResponseOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`response.create.response`: settings of one response, all optional."""
 
-    output_modalities: list[Literal["audio", "text"]] | UnsetType = UNSET
-    audio: dict[str, Any] | UnsetType = UNSET
+    output_modalities: OutputModalities | None | UnsetType = UNSET
+    audio: ResponseAudio | None | UnsetType = UNSET
     instructions: str | None | UnsetType = UNSET
     tools: list[dict[str, Any]] | None | UnsetType = UNSET
     tool_choice: str | dict[str, Any] | None | UnsetType = UNSET
     parallel_tool_calls: bool | None | UnsetType = UNSET
-    max_output_tokens: int | Literal["inf"] | None | UnsetType = UNSET
+    max_output_tokens: MaxOutputTokens | None | UnsetType = UNSET
     conversation: Literal["auto", "none"] | None | UnsetType = UNSET
     input: list[InputItem] | None | UnsetType = UNSET
     metadata: dict[str, str] | None | UnsetType = UNSET

@@ -18,7 +18,7 @@ from .input_buffer import InputBuffer
 from .items import FunctionCall, InputAudio, Item, ItemReference, Message, without_audio
 from .response import ResponseOptions, Usage
 from .server_response import ServerResponse, settings_for
-from .session_config import SessionConfig, bytes_per_ms, merge, validation_problem
+from .session_config import SessionConfig, bytes_per_ms, merge
 from .spoken import AudioLedger
 
 
@@ -318,10 +318,7 @@ class ServerProtocol(Connection):
             raise RemoteProtocolError(
                 "A transcription session creates no responses.", code="invalid_value", param="type"
             )
-        try:
-            settings = settings_for(self.config, options, self._resolve_input(options))
-        except msgspec.ValidationError as problem:
-            raise validation_problem(problem, prefix="response.audio.output.format") from problem
+        settings = settings_for(self.config, options, self._resolve_input(options))
         active = self.active_default
         if settings.in_conversation and active is not None:
             raise RemoteProtocolError(

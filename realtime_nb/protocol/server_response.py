@@ -11,8 +11,18 @@ from realtime_nb.errors import LocalProtocolError
 
 from . import server_events as se
 from .items import FunctionCall, Item, Message, OutputAudio, OutputText, without_audio
-from .response import Response, ResponsePhase, StatusDetails, StatusError, Usage, next_phase
-from .session_config import AudioFormat, AudioPcm, SessionConfig, bytes_per_ms
+from .response import (
+    Response,
+    ResponseAudio,
+    ResponseAudioOutput,
+    ResponseOptions,
+    ResponsePhase,
+    StatusDetails,
+    StatusError,
+    Usage,
+    next_phase,
+)
+from .session_config import AudioFormat, SessionConfig, bytes_per_ms
 from .spoken import SpokenMark
 
 if TYPE_CHECKING:
@@ -236,26 +246,25 @@ class ServerResponse:
         self._protocol.emit(event)
 
 
-def settings_for(config: SessionConfig, options: Any, items: list[Item] | None) -> ResponseSettings:
+def settings_for(config: SessionConfig, options: ResponseOptions | None, items: list[Item] | None) -> ResponseSettings:
     """Return the session's settings with one response's options on top."""
-
-    def chosen(name: str, default: Any) -> Any:
-        value = getattr(options, name, UNSET) if options is not None else UNSET
-        return default if value is UNSET or value is None else value
-
-    audio = (chosen("audio", {}) or {}).get("output") or {}
-    voice = audio.get("voice", config.audio.output.voice)
-    audio_format = msgspec.convert(audio["format"], AudioFormat) if audio.get("format") else config.audio.output.format
+    asked = options or ResponseOptions()
+    audio = _given(_given(asked.audio, ResponseAudio()).output, ResponseAudioOutput())
+    voice = _given(audio.voice, config.audio.output.voice)
     return ResponseSettings(
-        output_modality=chosen("output_modalities", config.output_modalities)[0],
-        voice=voice if isinstance(voice, str) else str(getattr(voice, "id", None) or dict(voice).get("id")),
-        format=audio_format if audio_format is not None else AudioPcm(),
+        output_modality=_given(asked.output_modalities, config.output_modalities)[0],
+        voice=voice if isinstance(voice, str) else voice.id,
+        format=_given(audio.format, config.audio.output.format),
         speed=config.audio.output.speed,
-        instructions=chosen("instructions", config.instructions),
-        tools=chosen("tools", config.tools),
-        tool_choice=chosen("tool_choice", config.tool_choice),
-        max_output_tokens=chosen("max_output_tokens", config.max_output_tokens),
-        in_conversation=chosen("conversation", "auto") != "none",
+        instructions=_given(asked.instructions, config.instructions),
+        tools=_given(asked.tools, config.tools),
+        tool_choice=_given(asked.tool_choice, config.tool_choice),
+        max_output_tokens=_given(asked.max_output_tokens, config.max_output_tokens),
+        in_conversation=_given(asked.conversation, "auto") != "none",
         input=items,
-        metadata=chosen("metadata", None),
+        metadata=_given(asked.metadata, None),
     )
+
+
+def _given(value: Any, default: Any) -> Any:
+    return default if value is UNSET or value is None else value

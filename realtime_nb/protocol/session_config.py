@@ -16,6 +16,8 @@ VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse",
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Milliseconds = Annotated[int, Meta(ge=0)]
+OutputModalities = Annotated[list[Literal["audio", "text"]], Meta(min_length=1, max_length=1)]
+MaxOutputTokens = Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"]
 
 
 class Strict(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -109,15 +111,13 @@ class SessionConfig(Strict, kw_only=True):
     object: Literal["realtime.session", "realtime.transcription_session"] = "realtime.session"
     id: str = ""
     model: str = ""
-    output_modalities: Annotated[list[Literal["audio", "text"]], Meta(min_length=1, max_length=1)] = msgspec.field(
-        default_factory=lambda: ["audio"]
-    )
+    output_modalities: OutputModalities = msgspec.field(default_factory=lambda: ["audio"])
     instructions: str = ""
     tools: list[dict[str, Any]] = []
     tool_choice: str | dict[str, Any] = "auto"
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"] = "inf"
+    max_output_tokens: MaxOutputTokens = "inf"
     tracing: Any = None
     prompt: dict[str, Any] | None = None
     truncation: str | dict[str, Any] = "auto"

@@ -38,8 +38,9 @@ class AudioLedger:
                 self._user_audio_ms[str(item.id)] = n_bytes / bytes_per_ms
 
     def note_speech(self, item_id: str, marks: list[SpokenMark], audio_ms: float, bytes_per_ms: int) -> None:
-        """Keep what truncation of a spoken item needs."""
-        self._speech[item_id] = _Speech(marks, audio_ms, bytes_per_ms)
+        """Keep what truncation of a spoken item needs; one that was never heard has nothing to truncate."""
+        if audio_ms:
+            self._speech[item_id] = _Speech(marks, audio_ms, bytes_per_ms)
 
     def audio_ms(self, item_id: str) -> float:
         """Return how much audio an item holds, 0 when none; after truncation what is left."""
@@ -59,7 +60,7 @@ class AudioLedger:
         """
         speech = self._speech.get(str(item.id))
         part = item.content[0] if isinstance(item, Message) and item.content else None
-        if speech is None or not isinstance(part, OutputAudio) or content_index != 0 or not speech.audio_ms:
+        if speech is None or not isinstance(part, OutputAudio) or content_index != 0:
             raise RemoteProtocolError(
                 "Only model output audio messages can be truncated.", code="unsupported_content_type", param="item_id"
             )
