@@ -17,12 +17,18 @@ class InputTape:
     def __init__(self) -> None:
         self._audio = bytearray()
         self._start_byte = 0
+        self._base_byte = 0
         self._arrivals: deque[tuple[float, float]] = deque(maxlen=20_000)
 
     @property
     def end_ms(self) -> float:
-        """All audio appended so far."""
-        return (self._start_byte + len(self._audio)) / BYTES_PER_MS
+        """All audio appended so far on this connection."""
+        return (self._start_byte + len(self._audio) - self._base_byte) / BYTES_PER_MS
+
+    def restart(self) -> None:
+        """Count from 0 again: a new connection began."""
+        self._base_byte = self._start_byte + len(self._audio)
+        self._arrivals.clear()
 
     def append(self, pcm16: bytes, now_ms: float) -> None:
         """Note audio that is being sent at session time `now_ms`."""
@@ -35,8 +41,9 @@ class InputTape:
 
     def slice(self, start_ms: float, end_ms: float) -> bytes:
         """Return what is still held of the span."""
-        first = max(0, int(start_ms * 24) * 2 - self._start_byte)
-        last = max(first, int(end_ms * 24) * 2 - self._start_byte)
+        shift = self._base_byte - self._start_byte
+        first = max(0, int(start_ms * 24) * 2 + shift)
+        last = max(first, int(end_ms * 24) * 2 + shift)
         return bytes(self._audio[first:last])
 
     def session_ms(self, tape_ms: float, *, begins: bool = False) -> float:

@@ -10,6 +10,7 @@ from realtime_nb.transport.base import Transport
 
 from .endpoint import Endpoint
 from .owner import SessionOwner
+from .reconnect import NEVER, Reconnect
 from .session import Session
 
 
@@ -20,6 +21,8 @@ async def open_session(
     engine: str = "",
     open_transport: Callable[[], Awaitable[Transport]] | None = None,
     timeout_s: float = 10.0,
+    reconnect: Reconnect = NEVER,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Session:
     """Connect to `endpoint` and return the session once its settings are in force.
 
@@ -32,6 +35,8 @@ async def open_session(
         engine: who answers, for humans.
         open_transport: how to connect; a WebSocket to the endpoint by default.
         timeout_s: for the WebSocket's handshake.
+        reconnect: what to do when the connection breaks later.
+        sleep: how to wait between attempts, in seconds.
 
     Raises:
         ConnectionRefused, AuthenticationFailed: the server cannot be reached or refuses.
@@ -43,7 +48,13 @@ async def open_session(
 
         return await open_websocket(endpoint.websocket_url, headers=endpoint.headers, timeout_s=timeout_s)
 
-    owner = SessionOwner(open_transport or connect, config=settings, where=endpoint.base_url or "the embedded server")
+    owner = SessionOwner(
+        open_transport or connect,
+        config=settings,
+        where=endpoint.base_url or "the embedded server",
+        reconnect=reconnect,
+        sleep=sleep,
+    )
     task = asyncio.create_task(owner.run(), name="realtime_nb session owner")
     _OWNERS.add(task)
     task.add_done_callback(_OWNERS.discard)

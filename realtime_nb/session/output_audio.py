@@ -34,6 +34,13 @@ class OutputAudio:
         """Play on `player` from now on; what an earlier player had not rendered counts as heard up to its last word."""
         self.player = player
 
+    def follow(self, playback: Playback) -> None:
+        """Count on `playback` from now on (a new connection); what was begun is played to its end."""
+        for key in self.playback.open_keys:
+            if self.player is not None and key in self._begun:
+                self.player.end(*key)
+        self.playback = playback
+
     def take(self, key: PlaybackKey, audio: bytes, audio_format: AudioFormat) -> bytes:
         """Decode a delta, play it unless its part was cut, and return it as 24 kHz PCM16."""
         pcm16 = self._decoder.decode(audio, audio_format)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
@@ -11,31 +13,31 @@ from realtime_nb.errors import (
     AuthenticationFailed,
     ConnectionLost,
     ConnectionRefused,
-    LocalProtocolError,
     RealtimeError,
-    ServerRejected,
     SessionClosed,
 )
 from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
 from realtime_nb.protocol.client import ClientProtocol
 from realtime_nb.protocol.codec import encode
-from realtime_nb.protocol.playback import CutKind, PlaybackKey
+from realtime_nb.protocol.items import Item
+from realtime_nb.protocol.playback import PlaybackKey
+from realtime_nb.protocol.session_config import SessionConfig
 from realtime_nb.transport.base import Transport
 
+from .connection import Outbox, run_connection
 from .event_log import EventLog
 from .input_tape import InputTape
+from .interruption import Interrupter
 from .observers import Observers
 from .output_audio import OutputAudio
+from .reconnect import NEVER, Reconnect, StateRestored, restorable, retryable, settings_again
 from .requests import Requests, rejected
 from .tool_runner import ToolRunner
-from .turn import Interruption
 from .turn_builder import TurnBuilder
 
-State = Literal["connecting", "connected", "closed", "failed"]
+State = Literal["connecting", "connected", "reconnecting", "closed", "failed"]
 
-OUTBOX_FRAMES = 4096
-OUTBOX_BYTES = 32 * 1024 * 1024
 CREATED_TIMEOUT_S = 15.0
 FATAL_CODES = {"invalid_api_key", "missing_model", "invalid_model", "model_not_found", "beta_api_shape_disabled"}
 
@@ -49,10 +51,18 @@ class SessionOwner:
         open_transport: opens the connection.
         config: what to ask for in the first `session.update`, {} for none.
         where: the server, for messages.
+        reconnect: what to do when the connection breaks.
+        sleep: how to wait between attempts, in seconds.
     """
 
     def __init__(
-        self, open_transport: Callable[[], Awaitable[Transport]], *, config: dict[str, Any], where: str
+        self,
+        open_transport: Callable[[], Awaitable[Transport]],
+        *,
+        config: dict[str, Any],
+        where: str,
+        reconnect: Reconnect = NEVER,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.protocol = ClientProtocol()
@@ -71,8 +81,19 @@ class SessionOwner:
         self._open_transport = open_transport
         self._initial = config
         self._started_ns = time.monotonic_ns()
-        self._outbox: asyncio.Queue[str] = asyncio.Queue(OUTBOX_FRAMES)
-        self._outbox_bytes = 0
+        self.interrupter = Interrupter(self)
+        self.restored: StateRestored | None = None
+        self._gap_audio: deque[tuple[bytes, bytes]] = deque()
+        self._reconnect = reconnect
+        self._sleep = sleep
+        self._chance = random.Random()
+        self._attempts = 0
+        self._lost_ms = 0.0
+        self._lost: RealtimeError | None = None
+        self._gap_dropped_ms = 0.0
+        self._plan: tuple[SessionConfig, list[Item], int, int] = (SessionConfig(), [], 0, 0)
+        self._outbox = Outbox()
+        self._greeted = asyncio.Event()
         self._closing = asyncio.Event()
         self._chores: set[asyncio.Task[None]] = set()
         self._fatal: se.ErrorEvent | None = None
@@ -84,14 +105,12 @@ class SessionOwner:
     # --- life ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Connect, serve until closed or broken, and leave nothing behind. Never raises; see `ended`."""
-        transport: Transport | None = None
+        """Connect, serve until closed or broken for good, and leave nothing behind. Never raises; see `ended`."""
         try:
-            transport = await self._open_transport()
-            await self._serve(transport)
+            await self._serve()
             self._end("closed", SessionClosed("The session was closed.", what_now="Connect again to go on."))
         except RealtimeError as error:
-            self._end("failed", self._explained(error))
+            self._end("failed", error)
         except asyncio.CancelledError:
             self._end("closed", SessionClosed("The session was closed."))
         except Exception as error:
@@ -99,55 +118,58 @@ class SessionOwner:
         finally:
             for chore in tuple(self._chores):
                 chore.cancel()
-            if transport is not None:
-                await transport.aclose()
+            await asyncio.gather(*self._chores, return_exceptions=True)
             self.finished.set()
+
+    async def _serve(self) -> None:
+        while True:
+            try:
+                await run_connection(
+                    self._open_transport,
+                    receive=self._receive,
+                    outbox=self._outbox,
+                    closing=self._closing,
+                    greeted=self._greeted,
+                    greeting_timeout_s=CREATED_TIMEOUT_S,
+                    where=self.where,
+                )
+                return
+            except RealtimeError as problem:
+                error = self._explained(problem)
+                self._attempts += 1
+                if not self.ready.done() or self._attempts > self._reconnect.attempts or not retryable(error):
+                    raise error from problem
+                self._break(error)
+            waiting = asyncio.ensure_future(self._sleep(self._reconnect.delay_s(self._attempts, self._chance)))
+            closing = asyncio.ensure_future(self._closing.wait())
+            await asyncio.wait([waiting, closing], return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            closing.cancel()
+            if self._closing.is_set():
+                return
+
+    def _break(self, error: RealtimeError) -> None:
+        """The connection is gone and will be opened again: end what went on, keep everything else."""
+        if self.state == "reconnecting":
+            return
+        self.state, self._lost, self._lost_ms = "reconnecting", error, self.now_ms()
+        self._outbox, self._greeted = Outbox(), asyncio.Event()
+        self._stop_what_went_on(error)
+        before = self.protocol
+        self._plan = (before.config, *restorable(before.conversation))
+        self.protocol = ClientProtocol(ids=before.ids)
+        self.protocol.session, self.protocol.config = before.session, before.config
+        self.output.follow(self.protocol.playback)
+        self.tape.restart()
+        self.turns.input_cleared()
+        self.observers.tell("on_lost", error)
+        self.observers.tell("on_state", self.state)
+        self.observers.tell("on_notice", "warning", error.message, "Connecting again; what was received is kept.")
 
     def request_close(self) -> None:
         """Ask for the end; callable from any thread, twice is fine, no effect once the loop is gone."""
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self._closing.set)
-
-    async def _serve(self, transport: Transport) -> None:
-        tasks = [
-            asyncio.create_task(self._read(transport), name="realtime_nb session reader"),
-            asyncio.create_task(self._write(transport), name="realtime_nb session writer"),
-            asyncio.create_task(self._closing.wait(), name="realtime_nb session closer"),
-            asyncio.create_task(self._expect_created(), name="realtime_nb session greeting"),
-        ]
-        reader, writer, closer, _ = tasks
-        try:
-            await asyncio.wait([reader, writer, closer], return_when=asyncio.FIRST_COMPLETED)
-            for task in (reader, writer):
-                if task.done() and not closer.done():
-                    task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _read(self, transport: Transport) -> None:
-        while True:
-            self._receive(await transport.receive())
-
-    async def _write(self, transport: Transport) -> None:
-        while True:
-            frame = await self._outbox.get()
-            self._outbox_bytes -= len(frame)
-            await transport.send(frame)
-
-    async def _expect_created(self) -> None:
-        await asyncio.sleep(CREATED_TIMEOUT_S)
-        if self.state == "connecting":
-            self._fatal = None
-            self._end(
-                "failed",
-                ConnectionRefused(
-                    f"{self.where} opened a WebSocket but sent no session.created within {CREATED_TIMEOUT_S:g} s.",
-                    what_now="Check that this address speaks the Realtime protocol.",
-                ),
-            )
-            self._closing.set()
 
     def _explained(self, error: RealtimeError) -> RealtimeError:
         if self._fatal is not None and isinstance(error, ConnectionLost):
@@ -167,12 +189,16 @@ class SessionOwner:
         if not self.ready.done():
             self.ready.set_exception(error)
             self.ready.exception()
-        self.turns.lose_current(error)
-        self.requests.fail(error)
-        self.output.mute_open()
+        self._stop_what_went_on(error)
         self.observers.tell("on_state", state)
         if state == "failed":
             self.observers.tell("on_notice", "error", error.message, error.what_now)
+
+    def _stop_what_went_on(self, error: RealtimeError) -> None:
+        self.turns.lose_current(error, self.now_ms())
+        self.requests.fail(error)
+        self.tools.connection_lost()
+        self.output.mute_open()
 
     def chore(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """Run something of the session's own beside it; it ends with the session."""
@@ -196,6 +222,8 @@ class SessionOwner:
             if isinstance(self.ended, SessionClosed):
                 raise SessionClosed("The session is closed.", what_now="Connect again to go on.")
             raise self.ended
+        if self.state == "reconnecting" and self._lost is not None:
+            raise self._lost
 
     def send(self, event: ce.ClientEvent) -> str:
         """Send an event and return its id.
@@ -213,22 +241,16 @@ class SessionOwner:
         """Put what the protocol wants sent on the way."""
         for event in self.protocol.events_to_send():
             frame = encode(event)
-            if self._outbox.full() or self._outbox_bytes + len(frame) > OUTBOX_BYTES:
-                raise LocalProtocolError(
-                    f"{self._outbox.qsize()} frames ({self._outbox_bytes >> 20} MiB) wait; the network is too slow.",
-                    code="outbox_full",
-                    what_now="Send audio no faster than the connection carries it.",
-                )
+            self._outbox.check(frame)
             logged = self.log.append(self.now_ms(), "sent", str(event.__struct_config__.tag), frame)
-            self._outbox.put_nowait(frame)
-            self._outbox_bytes += len(frame)
+            self._outbox.put(frame)
             if isinstance(event, ce.ClientEventBase):
                 self.turns.take_sent(event, logged)
             self.observers.tell("on_event", logged)
 
     def waiting_ms(self) -> float:
         """Return roughly how much input audio (24 kHz PCM16 in base64) waits to be sent."""
-        return self._outbox_bytes * 3 / 4 / 48
+        return self._outbox.bytes * 3 / 4 / 48
 
     async def request(
         self, event: ce.ClientEvent, answers: Callable[[object], bool], *, timeout_s: float = 10.0
@@ -281,7 +303,7 @@ class SessionOwner:
                 detection = self.protocol.config.audio.input.turn_detection
                 if detection is not None and detection.interrupt_response and self.output.audible:
                     self.output.mute_open()
-                    self.chore(self.cut("speech"))
+                    self.chore(self.interrupter.cut("speech"))
 
     def _end_audio(self, key: PlaybackKey) -> None:
         self.output.end(key)
@@ -289,6 +311,10 @@ class SessionOwner:
             self.turns.drained(key, self.now_ms())
 
     def _on_created(self) -> None:
+        self._greeted.set()
+        if self.state == "reconnecting":
+            self._restore()
+            return
         self.state = "connected"
         if self._initial:
             event_id = self.protocol.send(
@@ -298,6 +324,40 @@ class SessionOwner:
         elif not self.ready.done():
             self.ready.set_result(None)
         self.observers.tell("on_state", self.state)
+
+    def _restore(self) -> None:
+        """Rebuild the conversation on a fresh connection; assistant turns come back as text."""
+        config, items, lost, spoken = self._plan
+        self.state, self._lost = "connected", None
+        settings = settings_again(config)
+        if settings:
+            self.protocol.send(ce.SessionUpdate(session={"type": config.type, **settings}))
+        for item in items:
+            self.protocol.send(ce.ConversationItemCreate(item=item))
+        kept = list(self._gap_audio)
+        self._gap_audio.clear()
+        for pcm16, audio in kept:
+            self.tape.append(pcm16, self.now_ms())
+            self.protocol.send(ce.InputAudioBufferAppend(audio=audio))
+        self.restored = StateRestored(
+            gap_ms=self.now_ms() - self._lost_ms,
+            attempts=self._attempts,
+            items=len(items),
+            items_lost=lost,
+            spoken_as_text=spoken,
+            microphone_kept_ms=sum(len(pcm16) for pcm16, _ in kept) / 48,
+            microphone_dropped_ms=self._gap_dropped_ms,
+        )
+        self._attempts, self._gap_dropped_ms = 0, 0.0
+        self.observers.tell("on_restored", self.restored)
+        self.observers.tell("on_state", self.state)
+        self.observers.tell("on_notice", "info", str(self.restored), "")
+
+    def keep_for_later(self, pcm16: bytes, audio: bytes) -> None:
+        """Keep microphone audio, and its wire form, while there is no connection, up to the bound."""
+        self._gap_audio.append((pcm16, audio))
+        while sum(len(kept) for kept, _ in self._gap_audio) / 48 > self._reconnect.kept_microphone_ms:
+            self._gap_dropped_ms += len(self._gap_audio.popleft()[0]) / 48
 
     async def _initial_answer(self, event_id: str) -> None:
         try:
@@ -316,56 +376,6 @@ class SessionOwner:
         others = [tool for tool in self.protocol.config.tools if tool.get("name") not in toolbox]
         update = ce.SessionUpdate(session={"type": "realtime", "tools": [*others, *toolbox.definitions]})
         await self.request(update, lambda event: isinstance(event, se.SessionUpdated))
-
-    # --- interruption -------------------------------------------------------------------------------------------
-
-    async def cut(self, reason: Interruption) -> None:
-        """Stop playback, and tell the server what was really heard.
-
-        Nothing heard deletes the item, nothing unheard says nothing, else `conversation.item.truncate` carries the
-        rendered milliseconds, floored.
-        """
-        for cut in await self.output.cut():
-            if cut.kind is CutKind.NOTHING:
-                continue
-            self.turns.interrupted(cut.key, reason, cut.audio_end_ms, self.now_ms())
-            if cut.kind is CutKind.DELETE:
-                self.send(ce.ConversationItemDelete(item_id=cut.key.item_id))
-            else:
-                self.send(
-                    ce.ConversationItemTruncate(
-                        item_id=cut.key.item_id,
-                        content_index=cut.key.content_index,
-                        audio_end_ms=min(cut.audio_end_ms, self.protocol.playback.received_ms(cut.key)),
-                    )
-                )
-
-    async def interrupt(self, reason: Interruption) -> bool:
-        """Stop what is being generated and played; True when there was something to stop."""
-        active, audible = self.protocol.active_default, self.output.audible
-        if active is None and not audible:
-            if self.protocol.creates_pending:
-                self.protocol.send(ce.ResponseCancel())
-                return True
-            return False
-        self.output.mute_open()
-        if active is not None:
-            await self._cancel(active, reason)
-        await self.cut(reason)
-        return True
-
-    async def _cancel(self, response_id: str, reason: Interruption) -> None:
-        turn = self.turns.turns.get(response_id)
-        if turn is not None:
-            turn.interrupted = reason
-        try:
-            await self.request(
-                ce.ResponseCancel(response_id=response_id),
-                lambda event: isinstance(event, se.ResponseDone) and event.response.id == response_id,
-            )
-        except ServerRejected as refused:
-            if refused.code != "response_cancel_not_active":
-                raise
 
 
 __all__ = ["SessionOwner", "State"]

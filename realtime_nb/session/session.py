@@ -27,6 +27,7 @@ from .owner import SessionOwner, State
 from .owner_loop import on_owner_loop
 from .playback_report import PlaybackReport
 from .player import Player
+from .reconnect import StateRestored
 from .regions import Region
 from .speech_input import Pace, SpeechInput, spoken_level_is_silent
 from .tools import Toolbox
@@ -65,13 +66,18 @@ class Session:
 
     @property
     def state(self) -> State:
-        """One of "connecting", "connected", "closed", "failed"."""
+        """One of "connecting", "connected", "reconnecting", "closed", "failed"."""
         return self._owner.state
 
     @property
     def closed_reason(self) -> RealtimeError | None:
         """Why it ended, None while it runs."""
         return self._owner.ended
+
+    @property
+    def state_restored(self) -> StateRestored | None:
+        """What the last reconnection rebuilt, None when there was none."""
+        return self._owner.restored
 
     @property
     def model(self) -> str:
@@ -136,7 +142,7 @@ class Session:
         self._owner.check_open()
         if isinstance(what, AudioClip):
             self._check_audible(what)
-        await self._owner.interrupt("text" if isinstance(what, str) else "speech")
+        await self._owner.interrupter.interrupt("text" if isinstance(what, str) else "speech")
         async with self._collect() as turns:
             start_ms = self._owner.tape.end_ms
             if isinstance(what, AudioClip):
@@ -198,7 +204,7 @@ class Session:
     @on_owner_loop
     async def interrupt(self, reason: Interruption = "button") -> bool:
         """Stop the answer that is being generated or played; True when there was one."""
-        return await self._owner.interrupt(reason)
+        return await self._owner.interrupter.interrupt(reason)
 
     # --- tools --------------------------------------------------------------------------------------------------
 

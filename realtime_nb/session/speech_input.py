@@ -70,7 +70,12 @@ class SpeechInput:
 
     def feed_microphone(self, pcm16: bytes) -> None:
         """Take a microphone frame: sent when the microphone is open or the user talks, else ignored."""
-        if self.microphone == "closed" or self._clip_running.locked() or self._owner.state != "connected":
+        if self.microphone == "closed" or self._clip_running.locked():
+            return
+        if self._owner.state == "reconnecting":
+            audio_format = self._owner.protocol.config.audio.input.format
+            self._owner.keep_for_later(pcm16, self._encoder.encode(pcm16, audio_format))
+        if self._owner.state != "connected":
             return
         if self._owner.waiting_ms() > MICROPHONE_BOUND_MS:
             self.dropped_ms += len(pcm16) / 48
@@ -89,7 +94,7 @@ class SpeechInput:
     async def talk_start(self) -> None:
         """Push-to-talk pressed: interrupt what plays, empty the buffer, send what the microphone gives."""
         self.microphone = "talk"
-        await self._owner.interrupt("speech")
+        await self._owner.interrupter.interrupt("speech")
         await self.set_turn_detection("none")
         self.clear()
 

@@ -106,6 +106,15 @@ class ToolRunner:
             task.cancel()
         return len(tasks)
 
+    def connection_lost(self) -> None:
+        """Stop what runs: the calls belong to a conversation that is gone; what was answered is kept in `results`."""
+        self._batches.clear()
+        self._due = self._speaking = False
+        for result in self.results.values():
+            if result.status in ("running", "waiting_for_approval"):
+                result.status, result.error = "cancelled", "The connection broke."
+        self.cancel()
+
     # --- one call -----------------------------------------------------------------------------------------------
 
     def _called(self, response_id: str, call: FunctionCall) -> None:
@@ -131,7 +140,7 @@ class ToolRunner:
         try:
             await self._run(tool, result)
         except asyncio.CancelledError:
-            if self._owner.ended is not None:
+            if self._owner.state != "connected":
                 raise
             self._fail(result, "cancelled", "The user cancelled this call.")
         finally:
@@ -139,7 +148,7 @@ class ToolRunner:
                 filler.cancel()
             result.ended_ms = self._owner.now_ms()
             self._tasks.pop(result.call_id, None)
-        if self._owner.ended is None:
+        if self._owner.state == "connected":
             output = FunctionCallOutput(call_id=result.call_id, output=result.output)
             self._owner.send(ce.ConversationItemCreate(item=output))
             batch.running.discard(result.call_id)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from realtime_nb.errors import ResponseFailed
+from realtime_nb.errors import RealtimeError, ResponseFailed
 from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
 from realtime_nb.protocol.items import FunctionCall, InputText, Message, OutputAudio, item_text
@@ -76,12 +76,13 @@ class TurnBuilder:
         if not isinstance(event, ce.InputAudioBufferAppend | ce.SessionUpdate):
             self._waiting_events.append(logged)
 
-    def lose_current(self, error: Exception) -> None:
+    def lose_current(self, error: RealtimeError, now_ms: float) -> None:
         """The connection broke: end what was going on, keeping what was received."""
         for turn in [turn for turn in self.turns.values() if turn.status == "in_progress"]:
-            turn.status = "lost"
-            turn.error = error if isinstance(error, ResponseFailed) else None
+            turn.status, turn.error = "lost", error
             self._finish(turn)
+        for region in self.regions.regions:
+            self._tell_region(self.regions.close(region.region_id, now_ms))
 
     def interrupted(self, key: PlaybackKey, reason: Interruption, heard_ms: int, now_ms: float) -> None:
         """Note that an item was cut after `heard_ms`."""
@@ -136,6 +137,8 @@ class TurnBuilder:
         item = event.item
         if isinstance(item, Message) and item.role == "user":
             item_id = str(item.id)
+            if any(item_id in turn.user_item_ids for turn in self.turns.values()):
+                return
             self._waiting_user_ids.append(item_id)
             if all(isinstance(part, InputText) for part in item.content):
                 self._tell_line(self.transcript.write(item_id, "user", text=item_text(item), final=True))

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from realtime_nb.errors import SessionClosed
+from realtime_nb.errors import RealtimeError, SessionClosed
 
 from .owner import SessionOwner, State
 from .owner_loop import on_owner_loop
@@ -27,6 +27,7 @@ class TurnQueue:
         self._turns: list[Turn] = []
         self._changed = asyncio.Event()
         self.dropped = 0
+        self.lost: RealtimeError | None = None
 
     def on_turn(self, turn: Turn) -> None:
         self._turns.append(turn)
@@ -34,12 +35,21 @@ class TurnQueue:
         del self._turns[:-TURN_QUEUE]
         self._changed.set()
 
+    def on_lost(self, error: RealtimeError) -> None:
+        self.lost = error
+        self._changed.set()
+
     def on_state(self, state: State) -> None:
         self._changed.set()
 
     async def get(self, *, in_conversation: bool = False) -> Turn:
-        """Wait for the next turn; `in_conversation` passes over out-of-band ones. Raises what ended the session."""
+        """Wait for the next turn. Raises what ended the session.
+
+        `in_conversation` is for who waits for one answer: out-of-band turns are passed over, and a cut raises.
+        """
         while True:
+            if in_conversation and self.lost is not None:
+                raise self.lost
             if in_conversation:
                 self._turns = [turn for turn in self._turns if not turn.out_of_band]
             ended = self._owner.ended

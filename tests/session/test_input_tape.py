@@ -39,3 +39,13 @@ def test_a_pause_between_two_openings_of_the_microphone_belongs_to_neither() -> 
     assert tape.session_ms(21) == 59_981
     assert tape.session_ms(45) == 60_005
     assert tape.session_ms(40, begins=True) == 60_000
+
+
+def test_a_new_connection_counts_from_zero() -> None:
+    tape = InputTape()
+    tape.append(b"\x01\x00" * 24 * 100, 0.0)
+    tape.restart()
+    assert tape.end_ms == 0
+    tape.append(b"\x02\x00" * 24 * 10, 500.0)
+    assert tape.slice(0, 10) == b"\x02\x00" * 240
+    assert tape.session_ms(10) == 500

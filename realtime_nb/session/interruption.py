@@ -1,0 +1,72 @@
+"""Stopping an answer, and telling the server the truth about what was heard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from realtime_nb.errors import ServerRejected
+from realtime_nb.protocol import client_events as ce
+from realtime_nb.protocol import server_events as se
+from realtime_nb.protocol.playback import CutKind
+
+from .turn import Interruption
+
+if TYPE_CHECKING:
+    from .owner import SessionOwner
+
+
+class Interrupter:
+    """Interrupts one session's answers. On the session's loop."""
+
+    def __init__(self, owner: SessionOwner) -> None:
+        self._owner = owner
+
+    async def cut(self, reason: Interruption) -> None:
+        """Stop playback, and tell the server what was really heard.
+
+        Nothing heard deletes the item, nothing unheard says nothing, else `conversation.item.truncate` carries the
+        rendered milliseconds, floored.
+        """
+        owner = self._owner
+        for cut in await owner.output.cut():
+            if cut.kind is CutKind.NOTHING:
+                continue
+            owner.turns.interrupted(cut.key, reason, cut.audio_end_ms, owner.now_ms())
+            if cut.kind is CutKind.DELETE:
+                owner.send(ce.ConversationItemDelete(item_id=cut.key.item_id))
+            else:
+                received_ms = owner.protocol.playback.received_ms(cut.key)
+                truncate = ce.ConversationItemTruncate(
+                    item_id=cut.key.item_id,
+                    content_index=cut.key.content_index,
+                    audio_end_ms=min(cut.audio_end_ms, received_ms),
+                )
+                owner.send(truncate)
+
+    async def interrupt(self, reason: Interruption) -> bool:
+        """Stop what is being generated and played; True when there was something to stop."""
+        owner = self._owner
+        active = owner.protocol.active_default
+        if active is None and not owner.output.audible:
+            if owner.protocol.creates_pending:
+                owner.protocol.send(ce.ResponseCancel())
+                return True
+            return False
+        owner.output.mute_open()
+        if active is not None:
+            await self._cancel(active, reason)
+        await self.cut(reason)
+        return True
+
+    async def _cancel(self, response_id: str, reason: Interruption) -> None:
+        turn = self._owner.turns.turns.get(response_id)
+        if turn is not None:
+            turn.interrupted = reason
+        try:
+            await self._owner.request(
+                ce.ResponseCancel(response_id=response_id),
+                lambda event: isinstance(event, se.ResponseDone) and event.response.id == response_id,
+            )
+        except ServerRejected as refused:
+            if refused.code != "response_cancel_not_active":
+                raise
