@@ -66,6 +66,7 @@ def _fill(line: str, slots: Mapping[str, Sequence[str]], rng: random.Random) -> 
     names = re.findall(r"\{(\w+)\}", line)
     if not names:
         return [spoken_words(line)]
+    choices: list[Words]
     if len(names) == 1:
         choices = [(value,) for value in slots[names[0]]]
     else:

@@ -18,6 +18,7 @@ import contextlib
 import math
 import tempfile
 import time
+import warnings
 from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ class Utterance:
             self.general_bytes = self.total_bytes
         start = self.general_bytes - self.forgotten_bytes
         end = min(len(self.audio), start + IDLE_SLICE_BYTES)
-        if start < end:
+        if start < end and self.general is not None:
             self.general.process_raw(bytes(self.audio[start:end]), False, False)
         self.general_bytes = self.forgotten_bytes + end
         if self.total_bytes > MAX_REPLAY_BYTES and self.domain_open:
@@ -344,6 +345,9 @@ class Recogniser:
 
 
 def _begin(decoder: Any) -> None:
+    with warnings.catch_warnings(), contextlib.suppress(AttributeError):
+        warnings.simplefilter("ignore", DeprecationWarning)
+        decoder.start_stream()  # deprecated as unnecessary, yet without it the noise estimate of the last one is kept
     decoder.set_cmn(CEPSTRAL_MEAN)
     decoder.start_utt()
 

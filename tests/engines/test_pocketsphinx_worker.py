@@ -1,0 +1,108 @@
+"""The recogniser's child-side object, run in this process: what it does when the general decoder is late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from realtime_nb.engines import pocketsphinx_worker
+from realtime_nb.engines.base import Pcm16
+from realtime_nb.engines.pocketsphinx_worker import Recogniser
+from tests.engines.speech_clips import silence, speech
+
+pytest.importorskip("pocketsphinx")
+
+INSIDE = "where is my order number four two one seven"
+OUTSIDE = "the committee published its annual report on renewable energy"
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> Recogniser:
+    recogniser = Recogniser(lambda channel, value: None)
+    recogniser.warm()
+    return recogniser
+
+
+def said(text: str) -> Pcm16:
+    return np.concatenate([silence(300), speech(text), silence(160)])
+
+
+def hear(recogniser: Recogniser, samples: Pcm16, *, idle: bool) -> dict[str, Any]:
+    recogniser.open({"stream": 1, "vocabulary": []})
+    for start in range(0, len(samples), 320):
+        recogniser.feed({"stream": 1, "pcm16": samples[start : start + 320].tobytes()})
+        while idle and recogniser.idle():
+            pass
+    answer = recogniser.hypothesis({"stream": 1})
+    recogniser.close_stream({"stream": 1})
+    while recogniser.idle():
+        pass
+    return answer
+
+
+@pytest.mark.parametrize("idle", [True, False])
+@pytest.mark.parametrize(("text", "inside"), [(INSIDE, True), (OUTSIDE, False)])
+def test_fed_at_once_or_in_real_time_the_answer_is_the_same(
+    recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch, text: str, inside: bool, idle: bool
+) -> None:
+    monkeypatch.setattr(pocketsphinx_worker, "GENERAL_WAIT_IN_DOUBT_S", 60.0)
+    monkeypatch.setattr(pocketsphinx_worker, "GENERAL_WAIT_S", 60.0)
+    answer = hear(recogniser, said(text), idle=idle)
+    assert answer["in_domain"] is inside
+    assert answer["text"] == text or not inside
+
+
+def test_a_general_decoder_that_heard_nothing_leaves_the_choice_to_the_sound(
+    recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pocketsphinx_worker, "GENERAL_WAIT_IN_DOUBT_S", 0.0)
+    monkeypatch.setattr(pocketsphinx_worker, "GENERAL_WAIT_S", 0.0)
+    inside = hear(recogniser, said(INSIDE), idle=False)
+    assert (inside["text"], inside["in_domain"]) == (INSIDE, True)
+    assert hear(recogniser, said(OUTSIDE), idle=False)["confidence"] < inside["confidence"]
+
+
+def test_an_utterance_does_not_depend_on_the_one_before(recogniser: Recogniser) -> None:
+    first = hear(recogniser, said(INSIDE), idle=True)
+    noise = (np.random.default_rng(2).normal(size=32_000) * 4000).astype(np.int16)
+    hear(recogniser, noise, idle=True)
+    assert hear(recogniser, said(INSIDE), idle=True) == first
+
+
+def test_decoders_come_back_to_the_pool_and_are_bounded(recogniser: Recogniser) -> None:
+    for stream in range(5):
+        recogniser.open({"stream": stream, "vocabulary": []})
+    generals = [utterance.general for utterance in recogniser._utterances.values() if utterance.general is not None]
+    assert len(generals) == pocketsphinx_worker.MAX_GENERAL_DECODERS
+    for stream in range(5):
+        recogniser.close_stream({"stream": stream})
+    while recogniser.idle():
+        pass
+    assert len(recogniser._idle_general) == pocketsphinx_worker.MAX_GENERAL_DECODERS
+    assert len(recogniser._idle_domain[()]) == pocketsphinx_worker.MAX_IDLE_DOMAIN_DECODERS
+
+
+def test_models_of_sessions_are_bounded(recogniser: Recogniser) -> None:
+    for number in range(pocketsphinx_worker.MAX_VOCABULARIES + 3):
+        recogniser.prepare({"vocabulary": [f"zorb{'o' * (number + 1)}n"]})
+    assert len(recogniser._models) <= pocketsphinx_worker.MAX_VOCABULARIES
+    assert set(recogniser._idle_domain) <= set(recogniser._models)
+    assert () in recogniser._models
+
+
+def test_audio_of_a_very_long_turn_is_forgotten(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pocketsphinx_worker, "MAX_REPLAY_BYTES", pocketsphinx_worker.BYTES_PER_S)
+    recogniser.open({"stream": 9, "vocabulary": []})
+    utterance = recogniser._utterances[9]
+    for _ in range(3):
+        samples = said("tell me a joke")
+        for start in range(0, len(samples), 1600):
+            recogniser.feed({"stream": 9, "pcm16": samples[start : start + 1600].tobytes()})
+            while recogniser.idle():
+                pass
+    assert len(utterance.audio) <= 2 * pocketsphinx_worker.BYTES_PER_S
+    assert utterance.total_bytes == 3 * len(samples) * 2
+    assert recogniser.hypothesis({"stream": 9})["text"].split().count("joke") == 3
+    recogniser.close_stream({"stream": 9})
