@@ -13,11 +13,13 @@ import msgspec
 from realtime_nb.runtime import runtime
 from realtime_nb.session.endpoint import Endpoint, choose_endpoint
 from realtime_nb.session.opening import open_session
+from realtime_nb.session.reconnect import NEVER, Reconnect
 from realtime_nb.session.session import Session
 from realtime_nb.session.settings import session_settings
 
 if TYPE_CHECKING:
     from realtime_nb.engines.base import ChatModel
+    from realtime_nb.transport.faults import Faults
 
 
 class Connecting:
@@ -73,6 +75,8 @@ def connect(
     chat: str | ChatModel | None = None,
     quiet: bool = False,
     timeout_s: float = 10.0,
+    reconnect: Reconnect = NEVER,
+    faults: Faults | None = None,
     **settings: Any,
 ) -> Connecting:
     """Open a session with a Realtime server.
@@ -93,6 +97,8 @@ def connect(
 
         quiet: print nothing.
         timeout_s: for the handshake.
+        reconnect: what to do when the connection breaks later.
+        faults: what goes wrong on the way, for tests and teaching; see `realtime_nb.testing.faults`.
         settings: `instructions`, `voice`, `turn_detection` ("server_vad", "push_to_talk", …), `transcription`,
             `output_modalities`, `tools`, and any other key of the session object; see `session_settings`.
 
@@ -106,12 +112,23 @@ def connect(
     endpoint = choose_endpoint(url=url or base_url, api_key=api_key, model=model)
     wanted = session_settings(**settings)
     engine = engine or os.environ.get("REALTIME_NB_ENGINE", "offline")
-    opening = _open(endpoint, wanted, engine=engine, chat=chat, timeout_s=timeout_s)
+    opening = _open(
+        endpoint,
+        wanted,
+        engine=engine,
+        chat=chat,
+        options={"timeout_s": timeout_s, "reconnect": reconnect, "faults": faults},
+    )
     return Connecting(runtime().submit(opening), quiet=quiet)
 
 
 async def _open(
-    endpoint: Endpoint, settings: dict[str, Any], *, engine: str, chat: str | ChatModel | None, timeout_s: float
+    endpoint: Endpoint,
+    settings: dict[str, Any],
+    *,
+    engine: str,
+    chat: str | ChatModel | None,
+    options: dict[str, Any],
 ) -> Session:
     label = ""
     if endpoint.choice == "embedded":
@@ -122,4 +139,4 @@ async def _open(
         endpoint = msgspec.structs.replace(
             endpoint, base_url=server.url, api_key=server.token, model=endpoint.model or server.engines.model
         )
-    return await open_session(endpoint, settings=settings, engine=label, timeout_s=timeout_s)
+    return await open_session(endpoint, settings=settings, engine=label, **options)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from realtime_nb.transport.base import Transport
+from realtime_nb.transport.faults import Faults, FaultyNetwork
 
 from .endpoint import Endpoint
 from .owner import SessionOwner
@@ -22,6 +23,7 @@ async def open_session(
     open_transport: Callable[[], Awaitable[Transport]] | None = None,
     timeout_s: float = 10.0,
     reconnect: Reconnect = NEVER,
+    faults: Faults | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Session:
     """Connect to `endpoint` and return the session once its settings are in force.
@@ -36,6 +38,7 @@ async def open_session(
         open_transport: how to connect; a WebSocket to the endpoint by default.
         timeout_s: for the WebSocket's handshake.
         reconnect: what to do when the connection breaks later.
+        faults: what goes wrong on the way, for tests and teaching.
         sleep: how to wait between attempts, in seconds.
 
     Raises:
@@ -48,8 +51,11 @@ async def open_session(
 
         return await open_websocket(endpoint.websocket_url, headers=endpoint.headers, timeout_s=timeout_s)
 
+    opener = open_transport or connect
+    if faults is not None:
+        opener = FaultyNetwork(opener, faults, sleep=sleep).open
     owner = SessionOwner(
-        open_transport or connect,
+        opener,
         config=settings,
         where=endpoint.base_url or "the embedded server",
         reconnect=reconnect,

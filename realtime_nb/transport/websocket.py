@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
 
 from realtime_nb.errors import AuthenticationFailed, ConfigurationError, ConnectionLost, ConnectionRefused
 
@@ -22,8 +23,13 @@ class WebSocketTransport:
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
 
-    async def send(self, frame: str) -> None:
-        """Send one text frame. See `Transport.send`."""
+    @property
+    def subprotocol(self) -> str | None:
+        """What the server chose of the subprotocols offered, None when nothing."""
+        return self._connection.subprotocol
+
+    async def send(self, frame: str | bytes) -> None:
+        """Send one frame, text or (which a Realtime server refuses) binary. See `Transport.send`."""
         try:
             await self._connection.send(frame)
         except ConnectionClosed as closed:
@@ -36,19 +42,35 @@ class WebSocketTransport:
         except ConnectionClosed as closed:
             raise _lost(closed) from closed
 
+    async def ping(self) -> float:
+        """Send a ping, wait for its pong, and return the round trip in seconds. Cancellation-safe.
+
+        Raises:
+            ConnectionLost: the connection ended first.
+        """
+        try:
+            return await (await self._connection.ping())
+        except ConnectionClosed as closed:
+            raise _lost(closed) from closed
+
     async def aclose(self, code: int = NORMAL_CLOSE_CODE, reason: str = "") -> None:
         """Close. See `Transport.aclose`."""
         await self._connection.close(code, reason)
 
 
 async def open_websocket(
-    url: str, *, headers: Mapping[str, str] | None = None, timeout_s: float = 10.0
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    subprotocols: Sequence[str] | None = None,
+    timeout_s: float = 10.0,
 ) -> WebSocketTransport:
     """Connect to a `ws://` or `wss://` address.
 
     Args:
         url: the whole address, query included.
         headers: sent with the handshake.
+        subprotocols: offered to the server, in order of preference.
         timeout_s: for the whole handshake, in seconds.
 
     Raises:
@@ -61,6 +83,7 @@ async def open_websocket(
         connection = await connect(
             url,
             additional_headers=dict(headers or {}),
+            subprotocols=[Subprotocol(one) for one in subprotocols] if subprotocols else None,
             compression=None,
             max_size=MAX_FRAME_BYTES,
             open_timeout=timeout_s,

@@ -8,8 +8,10 @@ import gc
 import pytest
 
 import realtime_nb
-from realtime_nb.errors import AuthenticationFailed, ConfigurationError, ConnectionRefused
+from realtime_nb.errors import AuthenticationFailed, ConfigurationError, ConnectionLost, ConnectionRefused
 from realtime_nb.runtime import runtime
+from realtime_nb.session.reconnect import Reconnect
+from realtime_nb.testing.faults import Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -89,3 +91,15 @@ async def test_what_cannot_be_meant_is_refused_at_once() -> None:
         realtime_nb.connect(turn_detection="telepathy")
     with pytest.raises(ConfigurationError, match="no engine"):
         await realtime_nb.connect(engine="telepathy")
+
+
+async def test_faults_and_recovery_are_one_argument_each() -> None:
+    faults, again = Faults(cut_mid_delta=2), Reconnect(first_delay_s=0.01)
+    async with realtime_nb.connect(quiet=True, faults=faults, reconnect=again) as session:
+        with pytest.raises(ConnectionLost):
+            await session.ask("tell me a joke")
+        async with asyncio.timeout(10):
+            while session.state != "connected":
+                await asyncio.sleep(0.01)
+        assert session.history[-1].status == "lost"
+        assert (await session.ask("hello")).status == "completed"

@@ -1,0 +1,236 @@
+"""A bad network and a bad server, on purpose: one wrapper around any transport, repeatable by its seed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+
+from realtime_nb.errors import ConfigurationError, ConnectionLost, ConnectionRefused
+
+from .base import NORMAL_CLOSE_CODE, Transport, connection_lost
+
+QUEUE_FRAMES = 4096
+MALFORMED = '{"type": "response.output_audio.delta", "delta": '
+EXPIRED = (
+    '{"type":"error","event_id":"event_fault","error":{"type":"invalid_request_error","code":"session_expired",'
+    '"message":"Your session hit the maximum duration of 60 minutes.","param":null,"event_id":null}}'
+)
+EXPIRED_REASON = "Your session hit the maximum duration of 60 minutes."
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Faults(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes wrong. Every chance is per frame, from one generator seeded by `seed`.
+
+    Attributes:
+        seed: the same seed and the same frames give the same faults.
+        delay_ms: every frame, each way.
+        jitter_ms: up to so much more, in order all the same.
+        loss: chance that a frame vanishes.
+        duplicate: chance that a frame comes twice.
+        reorder: chance that a frame comes after the next one.
+        malformed: chance that a received frame is followed by one that is not JSON.
+        direction: where the chances above apply.
+        cut_after_frames: the connection breaks (1006) after so many received frames.
+        cut_mid_delta: the connection breaks (1006) after so many received audio deltas.
+        slow_consumer_ms: every received frame takes so long to be taken.
+        refuse: HTTP status codes that the first openings are refused with, for example (429, 503).
+        expire_after_frames: the server says `session_expired` and closes 1001 after so many received frames.
+        once: cuts, expiry and the like happen on the first connection only, so that a reconnect can be seen.
+    """
+
+    seed: int = 0
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    malformed: float = 0.0
+    direction: Literal["both", "received", "sent"] = "both"
+    cut_after_frames: int | None = None
+    cut_mid_delta: int | None = None
+    slow_consumer_ms: float = 0.0
+    refuse: tuple[int, ...] = ()
+    expire_after_frames: int | None = None
+    once: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("loss", "duplicate", "reorder", "malformed"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigurationError(f"{name}={getattr(self, name)} is no chance.", what_now="Give 0 to 1.")
+        for name in ("delay_ms", "jitter_ms", "slow_consumer_ms"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"{name}={getattr(self, name)} is negative.", what_now="Give milliseconds.")
+
+
+class FaultyNetwork:
+    """Opens faulty transports; counts openings over one session.
+
+    Args:
+        open_transport: what really opens.
+        faults: what goes wrong.
+        sleep: how to wait, in seconds; a virtual clock's in tests.
+    """
+
+    def __init__(
+        self, open_transport: Callable[[], Awaitable[Transport]], faults: Faults, *, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._open_transport = open_transport
+        self._faults = faults
+        self._sleep = sleep
+        self._openings = 0
+        self._connections = 0
+
+    async def open(self) -> Transport:
+        """Open one connection, or refuse it.
+
+        Raises:
+            ConnectionRefused: as `Faults.refuse` says, or because the real one did.
+        """
+        self._openings += 1
+        if self._openings <= len(self._faults.refuse):
+            status = self._faults.refuse[self._openings - 1]
+            raise ConnectionRefused(
+                f"The server answered {status} (a simulated fault).", what_now="Wait a little, then connect again."
+            )
+        transport = await self._open_transport()
+        self._connections += 1
+        faults = self._faults
+        if faults.once and self._connections > 1:
+            faults = msgspec.structs.replace(
+                faults, cut_after_frames=None, cut_mid_delta=None, expire_after_frames=None
+            )
+        return FaultyTransport(transport, faults, seed=self._faults.seed + self._connections, sleep=self._sleep)
+
+
+class FaultyTransport:
+    """A `Transport` that misbehaves. Ends its own two tasks when it is closed."""
+
+    def __init__(self, transport: Transport, faults: Faults, *, seed: int, sleep: Sleep = asyncio.sleep) -> None:
+        self._transport = transport
+        self._faults = faults
+        self._sleep = sleep
+        self._received = 0
+        self._deltas = 0
+        self._broken: ConnectionLost | None = None
+        self._in = _Line(faults, random.Random(seed), self._sleep, active=faults.direction != "sent")
+        self._out = _Line(faults, random.Random(seed + 1), self._sleep, active=faults.direction != "received")
+        self._tasks = [asyncio.create_task(self._pump_in()), asyncio.create_task(self._pump_out())]
+
+    async def send(self, frame: str) -> None:
+        """Send one text frame, or not. See `Transport.send`."""
+        if self._broken is not None:
+            raise self._broken
+        await self._out.put(frame)
+
+    async def receive(self) -> str | bytes:
+        """Wait for the next frame, as the faults let it through. See `Transport.receive`."""
+        frame = await self._in.get()
+        if isinstance(frame, ConnectionLost):
+            self._broken = frame
+            raise frame
+        if self._faults.slow_consumer_ms:
+            await self._sleep(self._faults.slow_consumer_ms / 1000)
+        return frame
+
+    async def aclose(self, code: int = NORMAL_CLOSE_CODE, reason: str = "") -> None:
+        """Close. See `Transport.aclose`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._transport.aclose(code, reason)
+
+    async def _pump_in(self) -> None:
+        try:
+            while True:
+                frame = await self._transport.receive()
+                await self._in.put(frame)
+                ended = self._counted(frame)
+                if ended is not None:
+                    await self._in.end(ended)
+                    await self._transport.aclose()
+                    return
+        except ConnectionLost as lost:
+            await self._in.end(lost)
+
+    def _counted(self, frame: str | bytes) -> ConnectionLost | None:
+        faults = self._faults
+        self._received += 1
+        self._deltas += isinstance(frame, str) and '"response.output_audio.delta"' in frame[:200]
+        if self._received == faults.expire_after_frames:
+            self._in.extra = [EXPIRED]
+            return connection_lost(1001, EXPIRED_REASON)
+        if self._received == faults.cut_after_frames or (faults.cut_mid_delta and self._deltas >= faults.cut_mid_delta):
+            return connection_lost(1006, "simulated fault")
+        return None
+
+    async def _pump_out(self) -> None:
+        try:
+            while True:
+                frame = await self._out.get()
+                if isinstance(frame, str):
+                    await self._transport.send(frame)
+        except ConnectionLost as lost:
+            self._broken = lost
+
+
+class _Line:
+    """One direction: frames go in, and come out late, twice, swapped or never."""
+
+    def __init__(self, faults: Faults, chance: random.Random, sleep: Sleep, *, active: bool) -> None:
+        self._faults = faults
+        self._chance = chance
+        self._sleep = sleep
+        self._active = active
+        self._queue: asyncio.Queue[tuple[float, str | bytes | ConnectionLost]] = asyncio.Queue(QUEUE_FRAMES)
+        self._held: str | bytes | None = None
+        self._due_s = 0.0
+        self.extra: list[str] = []
+
+    async def put(self, frame: str | bytes) -> None:
+        if not self._active:
+            await self._queue.put((0.0, frame))
+            return
+        for each in self._passed(frame):
+            await self._queue.put((self._due(), each))
+
+    async def end(self, lost: ConnectionLost) -> None:
+        held = [self._held] if self._held is not None else []
+        for each in (*held, *self.extra, lost):
+            await self._queue.put((self._due(), each))
+
+    async def get(self) -> str | bytes | ConnectionLost:
+        due_s, frame = await self._queue.get()
+        wait_s = due_s - time.monotonic()
+        if wait_s > 0:
+            await self._sleep(wait_s)
+        return frame
+
+    def _passed(self, frame: str | bytes) -> list[str | bytes]:
+        faults, chance = self._faults, self._chance
+        if chance.random() < faults.loss:
+            return []
+        passed: list[str | bytes] = [frame]
+        if chance.random() < faults.duplicate:
+            passed.append(frame)
+        if self._held is not None:
+            passed.append(self._held)
+            self._held = None
+        elif chance.random() < faults.reorder:
+            self._held = passed.pop(0)
+        if chance.random() < faults.malformed:
+            passed.append(MALFORMED)
+        return passed
+
+    def _due(self) -> float:
+        if not self._active or not (self._faults.delay_ms or self._faults.jitter_ms):
+            return 0.0
+        late_ms = self._faults.delay_ms + self._faults.jitter_ms * self._chance.random()
+        self._due_s = max(self._due_s, time.monotonic() + late_ms / 1000)
+        return self._due_s
