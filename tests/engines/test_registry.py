@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
 
 from realtime_nb.engines import registry, scripted
@@ -79,3 +80,10 @@ def test_a_missing_package_names_the_extra(installed):
     with pytest.raises(MissingExtra, match="rare") as caught:
         registry.create("lacking")
     assert caught.value.extra == "embedded"
+
+
+def test_the_offline_label_names_its_parts():
+    engines = registry.create("offline", seed=2)
+    assert engines.label.split(" · ")[1] == "matcher"
+    assert engines.label.startswith("pocketsphinx")
+    assert 0.0 <= engines.vad().probability(np.zeros(512, np.int16)) <= 1.0

@@ -18,6 +18,7 @@ from realtime_nb.engines.brain.arguments import Evidence
 from realtime_nb.engines.brain.demo import Fields, Scene, draw
 from realtime_nb.engines.brain.instructions import Manner
 from realtime_nb.engines.brain.intents import Intent, Reader, Reading
+from realtime_nb.engines.brain.matcher import FUNCTION_WORDS
 from realtime_nb.engines.brain.slots import FINDERS, Item, Utterance
 
 ACCEPT = 0.7
@@ -177,8 +178,10 @@ class Dialogue:
         intent = self._intents[reading.intent]
         named, nearness = tooling.named_in(reading.utterance, self._tools, self._reader)
         evidence = (Evidence(self._said),)
+        words = reading.utterance.words
         digits = "".join(number.digits for number in reading.utterance.numbers)
-        if len(digits) >= 3 and len(reading.utterance.free) == len(reading.utterance.words):
+        bare = all(place in reading.utterance.free or word in FUNCTION_WORDS for place, word in enumerate(words))
+        if len(digits) >= 3 and bare:
             tool = tooling.serving(self._intents["order_status"], self._tools)
             return self._pursue(Task("order_status", tool, evidence))
         if reading.similarity >= ACCEPT:

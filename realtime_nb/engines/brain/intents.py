@@ -17,6 +17,11 @@ from realtime_nb.engines.brain.slots import FINDERS, SORTS_OF_KIND, Utterance
 from realtime_nb.errors import ConfigurationError
 
 _SLOT_BONUS = 0.04
+_TASK_BONUS = 0.12
+_CERTAIN = 0.75
+_LONG_WORDS = 8
+_LEAST_INSIDE = 0.85
+"""A long utterance that is like no phrase as a whole is searched for one that it contains at least so well."""
 _CACHED_READINGS = 512
 
 
@@ -98,6 +103,7 @@ class Reader:
         phrases = [example for intent in intents.values() for example in intent.examples]
         self._starts = np.cumsum([0, *(len(intent.examples) for intent in intents.values())][:-1])
         sorts = {sort for kinds in SORTS_OF_KIND.values() for sort in kinds}
+        self._tasks = np.array([_TASK_BONUS if intent.tools else 0.0 for intent in intents.values()], np.float32)
         self._bank = PhraseBank(phrases, lexicon, {sort: self._accepting(sort) for sort in sorts})
         self.read = functools.lru_cache(maxsize=_CACHED_READINGS)(self._read)
         self._banks = functools.lru_cache(maxsize=64)(lambda phrases: PhraseBank(phrases, lexicon))
@@ -116,6 +122,9 @@ class Reader:
             for place, intent in enumerate(self.intents.values()):
                 if any(FINDERS[kind](utterance, False) for kind in intent.slots.values()):
                     best[place] += _SLOT_BONUS
+        if best.max() < _CERTAIN and len(utterance.words) >= _LONG_WORDS:
+            inside = np.maximum.reduceat(self._bank.contained(utterance.words, utterance.free), self._starts)
+            best = np.maximum(best, np.where(inside >= _LEAST_INSIDE, inside * 0.9 + self._tasks, 0.0))
         order = np.argsort(-best, kind="stable")[:6]
         return Reading(utterance, tuple((self._keys[place], float(best[place])) for place in order))
 

@@ -35,6 +35,8 @@ _FREE_STRICTNESS = 3.0
 """Such a word stands for another one only if it sounds nearly the same."""
 
 _PLACE_WEIGHT = 2.5
+_LEAST_CONTAINED = 7.0
+"""Weight that a phrase needs to be looked for inside a longer utterance."""
 SORTS = ("number", "cities", "days", "foods", "products", "names", "surnames", "capitals")
 """The sorts of slot words, which a phrase may stand for as `{cities}`."""
 _PLACE_SOUNDS = {sort: number for number, sort in enumerate(SORTS, start=len(SUBSTITUTION_COSTS))}
@@ -109,6 +111,26 @@ class PhraseBank:
                 costs = self._hear(costs, heard_for[sound], extra)
                 extra_total += extra
         return 1.0 - costs[-1] / np.maximum(np.maximum(self._totals, extra_total), 0.1)
+
+    def contained(self, words: Sequence[str], free: Mapping[int, str]) -> npt.NDArray[np.float32]:
+        """Return how much the best stretch of `words` sounds like each phrase; shape (n_phrases,).
+
+        Phrases too short to be told from chance are never found (0).
+        """
+        costs = self._missing.copy()
+        best = costs[-1].copy()
+        for place, word in enumerate(words[:MAX_WORDS]):
+            sounds = [(sound, _EXTRA_WEIGHT[word in FUNCTION_WORDS]) for sound in self._lexicon.sounds(word)]
+            if place in free and free.get(place - 1) != free[place]:
+                sounds.insert(0, (_PLACE_SOUNDS[free[place]], 0.0))
+            for sound, extra in sounds:
+                costs = self._hear(costs, self._heard_for[sound], FREE_EXTRA_WEIGHT if place in free else extra)
+                costs[0] = 0.0
+                costs = np.minimum(costs, self._missing)
+                np.minimum(best, costs[-1], out=best)
+        found: npt.NDArray[np.float32] = 1.0 - best / np.maximum(self._totals, 0.1)
+        found[self._totals < _LEAST_CONTAINED] = 0.0
+        return found
 
     def _hear(
         self, costs: npt.NDArray[np.float32], heard_for: npt.NDArray[np.float32], extra: npt.NDArray[np.float32] | float

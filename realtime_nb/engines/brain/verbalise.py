@@ -39,9 +39,10 @@ def _say(value: Any) -> str:
         return "That is done."
     if value is False:
         return "That did not work."
-    if isinstance(value, dict | list):
-        say = _say_object if isinstance(value, dict) else _say_list
-        return say(value) if value else "I found nothing."
+    if isinstance(value, dict):
+        return _say_object(value) if value else "I found nothing."
+    if isinstance(value, list):
+        return _say_list(value) if value else "I found nothing."
     if isinstance(value, int | float):
         return f"The answer is {_scalar(value)}."
     text = str(value).strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from importlib import resources
 
 import jsonschema
 import pytest
@@ -338,3 +339,18 @@ def test_nothing_breaks_it_and_arguments_are_always_valid(messages, tools, tool_
         assert isinstance(arguments, dict)
         schemas = [one.parameters for one in tools if one.name == call.name]
         assert any(jsonschema.Draft202012Validator(schema).is_valid(arguments) for schema in schemas)
+
+
+@pytest.mark.parametrize("transcript", ["four two seven one", "it is four two seven one", "Four, two, seven, one."])
+def test_a_bare_number_is_taken_for_an_order(transcript):
+    assert "4271" in Talk().say(transcript)
+
+
+def test_bundled_clips_are_answered():
+    manifest = json.loads(resources.files("realtime_nb.clips").joinpath("manifest.json").read_text(encoding="utf-8"))
+    clips = manifest.get("clips", manifest)
+    texts = [clip["transcript"] for clip in (clips.values() if isinstance(clips, dict) else clips)]
+    excuse = r"(I did not catch|Sorry, I did not|That was not|I could not)"
+    unclear = [text for text in texts if re.match(excuse, Talk().say(text))]
+    assert len(texts) > 5
+    assert len(unclear) <= 1, unclear

@@ -115,3 +115,11 @@ def test_mishearing_is_repeatable(lexicon):
     first, second = (Mishearing(lexicon, words, seed=3).corrupt("the cat sat on the log", 0.9) for _ in range(2))
     assert first == second != "the cat sat on the log"
     assert Mishearing(lexicon, words).corrupt("the cat", 0.0) == "the cat"
+
+
+def test_a_request_inside_a_long_utterance_is_found(reader):
+    said = "hello i am on the train right now and i was wondering what the weather is like in paris because i go there"
+    assert reader.read(said).intent == "weather"
+    assert reader.read(said).similarity >= ACCEPT
+    story = "my grandmother used to knit sweaters for all of the children in the village"
+    assert reader.read(story).similarity < ACCEPT
