@@ -56,6 +56,7 @@ it("splits a reply where the listener stopped hearing, by characters and not by 
   expect(splitHeard("👋 hello", 2)).toEqual(["👋 ", "hello"]);
   expect(splitHeard("hello", null)).toEqual(["hello", ""]);
   expect(splitHeard("hello", 0)).toEqual(["", "hello"]);
+  expect(splitHeard("Good morning", 4)).toEqual(["Good ", "morning"]);
 });
 
 it("shows both sides in order, updates a line in place and strikes what was not heard", () => {
@@ -64,12 +65,12 @@ it("shows both sides in order, updates a line in place and strikes what was not 
   const update = (...entries: TranscriptEntry[]): void => state.receive({ type: "transcript_update", entries });
   update(line({ item_id: "b", order: 2, role: "assistant", text: "Good", final: false }));
   update(line({ item_id: "a", order: 1, text: "Hello" }));
-  const texts = (): string[] => [...element.querySelectorAll(".rnb-line-text")].map((each) => each.textContent ?? "");
+  const texts = (): string[] => [...element.querySelectorAll(".rnb-line-text")].map((each) => each.firstChild?.textContent ?? "");
   expect(texts()).toEqual(["Hello", "Good"]);
   const kept = element.querySelectorAll(".rnb-line")[1];
   update(line({ item_id: "b", order: 2, role: "assistant", text: "Good morning", heard_characters: 4 }));
   expect(element.querySelectorAll(".rnb-line")[1]).toBe(kept);
-  expect(element.querySelectorAll("s")[1]?.textContent).toBe(" morning");
+  expect(element.querySelectorAll("s")[1]?.textContent).toBe("morning");
 });
 
 it("keeps an earlier session readable when a new one begins", () => {
@@ -138,6 +139,8 @@ it("opens an event with its elided payload first and the full one when it comes"
   expect(element.querySelector("pre")?.textContent).toContain('"AAAA"');
   [...element.querySelectorAll("button")].find((each) => each.textContent === "Play audio")?.click();
   expect(playAudio).toHaveBeenCalledOnce();
+  rows()[0]?.querySelector<HTMLButtonElement>(".rnb-event-audio")?.click();
+  expect(playAudio).toHaveBeenCalledTimes(2);
   [...element.querySelectorAll("button")].find((each) => each.textContent === "↑ Sent")?.click();
   await vi.advanceTimersByTimeAsync(50);
   expect(rows()).toHaveLength(1);

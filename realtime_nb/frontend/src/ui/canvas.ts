@@ -24,15 +24,16 @@ export class Canvas {
     this.element.className = "rnb-canvas";
     this.element.setAttribute("role", "img");
     this.element.setAttribute("aria-label", label);
-    scope.resize(this.element, () => this.request());
+    const renew = (): void => {
+      this.#palette = null;
+      this.request();
+    };
+    scope.resize(this.element, renew);
     scope.visibility(this.element, (visible) => {
       this.visible = visible;
       if (visible) this.request();
     });
-    onThemeChange(scope, () => {
-      this.#palette = null;
-      this.request();
-    });
+    onThemeChange(scope, renew);
   }
 
   /** Draw in the next frame. */

@@ -35,6 +35,12 @@ export class EventDetail {
     void this.#fetch(event);
   }
 
+  /** Open an event to say something about it. */
+  tell(event: InspectedEvent, note: string): void {
+    this.open(event);
+    setText(this.#note, note);
+  }
+
   async #fetch(event: InspectedEvent): Promise<void> {
     if (event.epoch !== this.#source.events.epoch) {
       setText(this.#note, "from an earlier session: audio left out");

@@ -42,6 +42,11 @@ export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
     const total = shown.length === all.length ? `${all.length}` : `${shown.length} of ${all.length}`;
     setText(count, `${total} events${held}${dropped}`);
   };
+  scope.listen<MouseEvent>(list.element, "click", (event) => {
+    const pill = (event.target as HTMLElement).closest(".rnb-event-audio");
+    const row = pill && list.rowOf(pill);
+    if (row) void source.playAudio(row).then((problem) => problem && detail.tell(row, problem));
+  });
   let pending = false;
   source.events.changed.subscribe(scope, () => {
     if (pending) return;
@@ -85,8 +90,14 @@ function eventRow(row: Row): HTMLElement {
     h("span", { class: "rnb-arrow", title: sent ? "sent to the server" : "received from the server" }, sent ? "↑" : "↓"),
     h("span", { class: "rnb-event-type" }, row.event_type),
     h("span", { class: "rnb-event-summary" }, row.summary),
-    row.audio_ms !== null && h("span", { class: "rnb-event-audio" }, `♪ ${Math.round(row.audio_ms)} ms`),
+    row.audio_ms !== null && audioPill(row.audio_ms),
   );
+}
+
+/** The payload's length; a click plays it. The keyboard's way is the button of the opened event. */
+function audioPill(audioMs: number): HTMLElement {
+  const label = `${Math.round(audioMs)} ms`;
+  return h("button", { type: "button", class: "rnb-event-audio", tabindex: -1, title: `Play ${label} of audio` }, icon("play"), label);
 }
 
 function searchBox(scope: Scope, filter: Signal<EventFilter>): HTMLElement {

@@ -1,6 +1,6 @@
 import type { Lane } from "../audio/player_messages.ts";
 import type { RegionRow } from "../core/messages.gen.ts";
-import type { Palette, } from "./theme.ts";
+import type { Palette } from "./theme.ts";
 
 export interface LaneBox {
   x: number;

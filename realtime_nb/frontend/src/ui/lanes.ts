@@ -6,7 +6,7 @@ import type { Emitter, Signal } from "../core/signal.ts";
 import { Canvas, type Surface } from "./canvas.ts";
 import { h } from "./dom.ts";
 import { drawBars, drawRegion, laneColor, type LaneBox } from "./lane_draw.ts";
-import { prefersReducedMotion } from "./theme.ts";
+import { type Palette, prefersReducedMotion } from "./theme.ts";
 
 const WINDOW_MS = 12_000;
 const BAR_PITCH_PX = 3;
@@ -78,7 +78,7 @@ function draw({ context, width, height, palette }: Surface, source: LanesSource)
   const fromMs = nowMs - WINDOW_MS;
   const laneHeight = (height - AXIS_HEIGHT_PX) / 2;
   const toX = (timeMs: number): number => ((timeMs - fromMs) / WINDOW_MS) * width;
-  drawAxis(context, palette.grid, palette.text, { x: 0, y: height - AXIS_HEIGHT_PX, width, height: AXIS_HEIGHT_PX });
+  drawAxis(context, palette, { x: 0, y: height - AXIS_HEIGHT_PX, width, height: AXIS_HEIGHT_PX });
   (["user", "assistant"] as const).forEach((lane, index) => {
     const box: LaneBox = { x: 0, y: index * laneHeight, width, height: laneHeight - 2 };
     const color = laneColor(palette, lane);
@@ -121,19 +121,17 @@ function bars(
   return found;
 }
 
-function drawAxis(context: CanvasRenderingContext2D, line: string, text: string, box: LaneBox): void {
-  context.fillStyle = text;
-  const { fontFamily, fontSize } = getComputedStyle(context.canvas);
-  context.font = `${0.78 * Number.parseFloat(fontSize)}px ${fontFamily}`;
+function drawAxis(context: CanvasRenderingContext2D, palette: Palette, box: LaneBox): void {
+  context.font = palette.font;
   context.textBaseline = "middle";
   const seconds = WINDOW_MS / 1000;
   const every = box.width < 480 ? 3 : 1;
   for (let second = 0; second <= seconds; second += every) {
     const x = box.width - (second / seconds) * box.width;
-    context.fillStyle = line;
+    context.fillStyle = palette.grid;
     context.fillRect(Math.min(box.width - 1, Math.round(x)), box.y, 1, second % 3 === 0 ? 5 : 3);
     if (second % 3 !== 0) continue;
-    context.fillStyle = text;
+    context.fillStyle = palette.text;
     context.textAlign = second === 0 ? "right" : second === seconds ? "left" : "center";
     context.fillText(second === 0 ? "now" : `−${second} s`, x, box.y + 11);
   }

@@ -8,9 +8,11 @@ export interface Palette {
   text: string;
   hold: string;
   surface: string;
+  /** For axis labels, as a canvas wants it. */
+  font: string;
 }
 
-const TOKENS: Record<keyof Palette, string> = {
+const TOKENS: Record<Exclude<keyof Palette, "font">, string> = {
   user: "--rnb-user",
   assistant: "--rnb-assistant",
   grid: "--rnb-line",
@@ -24,8 +26,9 @@ export function readPalette(element: HTMLElement): Palette {
   const probe = document.createElement("span");
   probe.style.display = "none";
   element.append(probe);
-  const palette = {} as Palette;
-  for (const [name, token] of Object.entries(TOKENS) as Array<[keyof Palette, string]>) {
+  const { fontFamily, fontSize } = getComputedStyle(element);
+  const palette = { font: `${0.8 * Number.parseFloat(fontSize)}px ${fontFamily}` } as Palette;
+  for (const [name, token] of Object.entries(TOKENS) as Array<[keyof typeof TOKENS, string]>) {
     probe.style.color = `var(${token})`;
     palette[name] = getComputedStyle(probe).color || "gray";
   }

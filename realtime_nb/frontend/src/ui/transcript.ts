@@ -14,16 +14,17 @@ const SPEAKERS: Record<TranscriptEntry["role"], string> = {
   tool: "Tool",
 };
 
-/** Text split where the listener stopped hearing. */
+/** Text split where the listener stopped hearing; the space between belongs to what was heard, it is not struck through. */
 export function splitHeard(text: string, heardCharacters: number | null): [heard: string, unheard: string] {
   if (heardCharacters === null) return [text, ""];
   const characters = [...text];
-  return [characters.slice(0, heardCharacters).join(""), characters.slice(heardCharacters).join("")];
+  const unheard = characters.slice(heardCharacters).join("");
+  const space = unheard.length - unheard.trimStart().length;
+  return [characters.slice(0, heardCharacters).join("") + unheard.slice(0, space), unheard.slice(space)];
 }
 
 interface Line {
   element: HTMLElement;
-  body: HTMLElement;
   heard: HTMLElement;
   unheard: HTMLElement;
   note: HTMLElement;
@@ -67,16 +68,15 @@ export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>): HTMLEle
 function createLine(entry: TranscriptRow): Line {
   const heard = h("span", {});
   const unheard = h("s", { class: "rnb-unheard", title: "Not heard: the reply was interrupted here" });
-  const body = h("p", { class: "rnb-line-text" }, heard, unheard);
-  const note = h("span", { class: "rnb-line-note" });
+  const note = h("small", { class: "rnb-line-note" });
+  const body = h("p", { class: "rnb-line-text" }, heard, unheard, note);
   const element = h(
     "li",
     { class: "rnb-line", "data-role": entry.role },
     h("span", { class: "rnb-line-speaker" }, SPEAKERS[entry.role]),
     body,
-    note,
   );
-  return { element, body, heard, unheard, note };
+  return { element, heard, unheard, note };
 }
 
 function updateLine(line: Line, entry: TranscriptRow): void {

@@ -49,6 +49,12 @@ export class VirtualList<T extends ListRow> {
     this.#request();
   }
 
+  /** The row that an element inside the list belongs to. */
+  rowOf(element: Element): T | null {
+    const key = element.closest<HTMLElement>("[data-key]")?.dataset["key"];
+    return this.#rows.find((row) => row.key === key) ?? null;
+  }
+
   #distanceToEnd(): number {
     return this.element.scrollHeight - this.element.scrollTop - this.element.clientHeight;
   }
@@ -99,9 +105,7 @@ export class VirtualList<T extends ListRow> {
 
   #onClick(event: MouseEvent): void {
     const target = event.target as HTMLElement;
-    if (target.closest("button")) return;
-    const key = target.closest<HTMLElement>("[data-key]")?.dataset["key"];
-    const row = this.#rows.find((each) => each.key === key);
+    const row = target.closest("button") ? null : this.rowOf(target);
     if (row) this.#choose(row, true);
   }
 
