@@ -15,5 +15,15 @@ def _connect_quietly(**options: Any) -> Connecting:
 
 
 class Studio(studio.Studio):
-    __doc__ = studio.Studio.__doc__
+    """Talk to a model: microphone, clips, text; both waveforms, both transcripts, every event.
+
+    Args:
+        session: an open session, or one that is still connecting. It stays open when the Studio closes.
+        **connect_options: for `realtime_nb.connect`, when there is no session: the Studio connects on first use and
+            closes that session with itself.
+
+    Raises:
+        ConfigurationError: the front end is not built, or ipykernel is 7.0.*.
+    """
+
     default_connect = staticmethod(_connect_quietly)
