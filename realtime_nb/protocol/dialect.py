@@ -24,7 +24,7 @@ ASSISTANT_CONTENT_NAMES = {"text": "output_text", "audio": "output_audio"}
 
 def translate_server_event(event: dict[str, Any]) -> dict[str, Any]:
     """Return the event under its GA names; the same object when nothing had to change."""
-    name = SERVER_EVENT_NAMES.get(event.get("type", ""))
+    name = SERVER_EVENT_NAMES.get(str(event.get("type", "")))
     if name is not None:
         event = {**event, "type": name}
     item = event.get("item")
@@ -47,7 +47,7 @@ def _translate_item(item: dict[str, Any]) -> dict[str, Any]:
         return item
     content = [
         {**part, "type": ASSISTANT_CONTENT_NAMES[part["type"]]}
-        if isinstance(part, dict) and part.get("type") in ASSISTANT_CONTENT_NAMES
+        if isinstance(part, dict) and str(part.get("type")) in ASSISTANT_CONTENT_NAMES
         else part
         for part in item["content"]
     ]

@@ -36,6 +36,7 @@ class Pair:
         self.to_server: deque[str] = deque()
         self.to_client: deque[str] = deque()
         self.seen: list[dict[str, Any]] = []
+        self.sent: list[dict[str, Any]] = []
         self.ends: Counter[str] = Counter()
         self._check = check_frames
         self._speaking = False
@@ -47,7 +48,9 @@ class Pair:
 
     def deliver_to_server(self) -> None:
         if self.to_server:
-            self.server.receive(self.to_server.popleft())
+            frame = self.to_server.popleft()
+            self.sent.append(json.loads(frame))
+            self.server.receive(frame)
             self.pump()
 
     def deliver_to_client(self) -> None:
@@ -160,7 +163,7 @@ class Pair:
     def produce(self, n: int) -> None:
         active = list(self.server.active.values())
         if active:
-            moves: list[Callable[[ServerResponse, int], None]] = [_say, _say, _say, _call, _end]
+            moves: list[Callable[[ServerResponse, int], None]] = [keep_talking, keep_talking, keep_talking, _call, _end]
             moves[n % len(moves)](active[n % len(active)], n // 7)
             self.pump()
 
@@ -169,7 +172,7 @@ class Pair:
         return known[n % len(known)] if known and n % 8 else "item_nowhere"
 
 
-def _say(response: ServerResponse, n: int) -> None:
+def keep_talking(response: ServerResponse, n: int) -> None:
     if response._open_message is None:
         response.begin_message()
     word = WORDS[n % len(WORDS)]

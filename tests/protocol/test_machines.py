@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import random
+
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.protocol.scripts import MOVES, Pair, play
+from realtime_nb.protocol.client import ClientProtocol
+from realtime_nb.protocol.server import ServerProtocol
+from realtime_nb.protocol.session_config import SessionConfig
+from tests.protocol.mutation import mutated
+from tests.protocol.scripts import MOVES, Pair, keep_talking, play
 
 SCRIPTS = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 500)), max_size=60)
 EXAMPLES = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -72,3 +80,23 @@ def test_a_cancel_sent_before_the_response_is_known_reaches_it() -> None:
     (done,) = [event for event in pair.seen if event["type"] == "response.done"]
     assert done["response"]["status"] == "cancelled"
     assert done["response"]["status_details"] == {"type": "cancelled", "reason": "client_cancelled"}
+
+
+def _odd(frames: list[dict[str, object]], rng: random.Random) -> str:
+    frame = rng.choice(frames)
+    return json.dumps(mutated(frame, rng) if rng.random() < 0.7 else frame)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_legal_frames_with_faults_crash_neither_machine(seed: int) -> None:
+    rng = random.Random(seed)
+    pair = play([(rng.choice(MOVES), rng.randrange(500)) for _ in range(300)], check_frames=False)
+    server, client = ServerProtocol(SessionConfig()), ClientProtocol()
+    for _ in range(300):
+        server.receive(_odd(pair.sent, rng))
+        for response in list(server.active.values()):
+            if rng.random() < 0.2:
+                keep_talking(response, 1)
+        server.data_to_send()
+        client.receive(_odd(pair.seen, rng))
+        client.data_to_send()
