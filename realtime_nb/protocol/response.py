@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from realtime_nb.errors import LocalProtocolError
 
 from .items import InputItem, Item
-from .session_config import AudioFormat, CustomVoice, MaxOutputTokens, OutputModalities
+from .session_config import AudioFormat, CustomVoice, MaxOutputTokens, OutputModalities, ToolChoice
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 
@@ -91,7 +91,7 @@ class ResponseOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     audio: ResponseAudio | None | UnsetType = UNSET
     instructions: str | None | UnsetType = UNSET
     tools: list[dict[str, Any]] | None | UnsetType = UNSET
-    tool_choice: str | dict[str, Any] | None | UnsetType = UNSET
+    tool_choice: ToolChoice | None | UnsetType = UNSET
     parallel_tool_calls: bool | None | UnsetType = UNSET
     max_output_tokens: MaxOutputTokens | None | UnsetType = UNSET
     conversation: Literal["auto", "none"] | None | UnsetType = UNSET

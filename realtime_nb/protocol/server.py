@@ -18,7 +18,7 @@ from .input_buffer import InputBuffer
 from .items import FunctionCall, InputAudio, Item, ItemReference, Message, without_audio
 from .response import ResponseOptions, Usage
 from .server_response import ServerResponse, settings_for
-from .session_config import SessionConfig, bytes_per_ms, merge
+from .session_config import SessionConfig, bytes_per_ms, check_tools, merge
 from .spoken import AudioLedger
 
 
@@ -319,6 +319,7 @@ class ServerProtocol(Connection):
                 "A transcription session creates no responses.", code="invalid_value", param="type"
             )
         settings = settings_for(self.config, options, self._resolve_input(options))
+        check_tools(settings.tools, prefix="response.tools")
         active = self.active_default
         if settings.in_conversation and active is not None:
             raise RemoteProtocolError(

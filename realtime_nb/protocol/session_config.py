@@ -17,6 +17,7 @@ VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse",
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Milliseconds = Annotated[int, Meta(ge=0)]
 OutputModalities = Annotated[list[Literal["audio", "text"]], Meta(min_length=1, max_length=1)]
+ToolChoice = Literal["none", "auto", "required"] | dict[str, Any]
 MaxOutputTokens = Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"]
 
 
@@ -114,13 +115,13 @@ class SessionConfig(Strict, kw_only=True):
     output_modalities: OutputModalities = msgspec.field(default_factory=lambda: ["audio"])
     instructions: str = ""
     tools: list[dict[str, Any]] = []
-    tool_choice: str | dict[str, Any] = "auto"
+    tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
     max_output_tokens: MaxOutputTokens = "inf"
-    tracing: Any = None
+    tracing: Literal["auto"] | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
-    truncation: str | dict[str, Any] = "auto"
+    truncation: Literal["auto", "disabled"] | dict[str, Any] = "auto"
     expires_at: int = 0
     include: list[str] | None = None
     audio: AudioConfig = msgspec.field(default_factory=AudioConfig)
@@ -156,6 +157,7 @@ def merge(config: SessionConfig, patch: dict[str, Any], *, voice_locked: bool = 
         result = msgspec.convert(changed, SessionConfig)
     except msgspec.ValidationError as problem:
         raise validation_problem(problem, prefix="session") from problem
+    check_tools(result.tools, prefix="session.tools")
     if voice_locked and result.audio.output.voice != config.audio.output.voice:
         raise RemoteProtocolError(
             "Cannot update a conversation's voice if assistant audio is present.",
@@ -167,6 +169,22 @@ def merge(config: SessionConfig, patch: dict[str, Any], *, voice_locked: bool = 
             "Tracing cannot be changed once enabled.", code="invalid_value", param="session.tracing"
         )
     return result
+
+
+def check_tools(tools: list[dict[str, Any]], *, prefix: str) -> None:
+    """Raise `RemoteProtocolError` unless every tool is a function with a name or an MCP server with a label."""
+    for index, tool in enumerate(tools):
+        needed = {"function": "name", "mcp": "server_label"}.get(str(tool.get("type")))
+        if needed is None:
+            param = f"{prefix}[{index}].type"
+            raise RemoteProtocolError(
+                f"Invalid value for '{param}': 'function' and 'mcp' are supported.", code="invalid_value", param=param
+            )
+        if not isinstance(tool.get(needed), str) or not tool[needed]:
+            param = f"{prefix}[{index}].{needed}"
+            raise RemoteProtocolError(
+                f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param
+            )
 
 
 def _merged(current: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

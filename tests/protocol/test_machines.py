@@ -14,6 +14,7 @@ from realtime_nb.protocol.server import ServerProtocol
 from realtime_nb.protocol.session_config import SessionConfig
 from tests.protocol.mutation import mutated
 from tests.protocol.scripts import MOVES, Pair, keep_talking, play
+from tests.protocol.strict import check_server_frame
 
 SCRIPTS = st.lists(st.tuples(st.sampled_from(MOVES), st.integers(0, 500)), max_size=60)
 EXAMPLES = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
@@ -88,7 +89,7 @@ def _odd(frames: list[dict[str, object]], rng: random.Random) -> str:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_legal_frames_with_faults_crash_neither_machine(seed: int) -> None:
+def test_legal_frames_with_faults_crash_neither_machine_and_get_proper_answers(seed: int) -> None:
     rng = random.Random(seed)
     pair = play([(rng.choice(MOVES), rng.randrange(500)) for _ in range(300)], check_frames=False)
     server, client = ServerProtocol(SessionConfig()), ClientProtocol()
@@ -97,6 +98,7 @@ def test_legal_frames_with_faults_crash_neither_machine(seed: int) -> None:
         for response in list(server.active.values()):
             if rng.random() < 0.2:
                 keep_talking(response, 1)
-        server.data_to_send()
+        for frame in server.data_to_send():
+            check_server_frame(frame)
         client.receive(_odd(pair.seen, rng))
         client.data_to_send()

@@ -71,6 +71,9 @@ REFUSED = [
     ({"type": "realtime", "voice": "alloy"}, "unknown_parameter", "session.voice"),
     ({"type": "realtime", "audio": {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}}, "invalid_value", None),
     ({"type": "realtime", "audio": {"output": {"speed": 9}}}, "invalid_value", "session.audio.output.speed"),
+    ({"type": "realtime", "tool_choice": "sometimes"}, "invalid_value", "session.tool_choice"),
+    ({"type": "realtime", "tools": [{"type": "function"}]}, "missing_required_parameter", "session.tools[0].name"),
+    ({"type": "realtime", "tools": [{"type": "hammer"}]}, "invalid_value", "session.tools[0].type"),
     ({"type": "realtime", "max_output_tokens": 0}, "invalid_value", "session.max_output_tokens"),
     ({"type": "realtime", "output_modalities": ["audio", "text"]}, "invalid_value", "session.output_modalities"),
 ]
