@@ -65,7 +65,7 @@ it("shows both sides in order, updates a line in place and strikes what was not 
   const update = (...entries: TranscriptEntry[]): void => state.receive({ type: "transcript_update", entries });
   update(line({ item_id: "b", order: 2, role: "assistant", text: "Good", final: false }));
   update(line({ item_id: "a", order: 1, text: "Hello" }));
-  const texts = (): string[] => [...element.querySelectorAll(".rnb-line-text")].map((each) => each.firstChild?.textContent ?? "");
+  const texts = (): string[] => [...element.querySelectorAll(".rnb-line-text")].map((each) => each.textContent ?? "");
   expect(texts()).toEqual(["Hello", "Good"]);
   const kept = element.querySelectorAll(".rnb-line")[1];
   update(line({ item_id: "b", order: 2, role: "assistant", text: "Good morning", heard_characters: 4 }));

@@ -6,9 +6,8 @@ import { PEAK_SAMPLES, SAMPLES_PER_MS } from "./pcm.ts";
 import { acquirePlaybackContext, outputLatencyMs } from "./playback_context.ts";
 import { PlaybackStream } from "./playback_stream.ts";
 import { type FromWorklet, type Lane, LANES, type ToWorklet } from "./player_messages.ts";
-import workletSource from "./player.worklet.ts?raw";
+import { type PlayerNode, playerNode } from "./player_node.ts";
 import { recordTap, tellWorklet } from "./tap.ts";
-import { loadWorklet } from "./worklet_module.ts";
 
 /** Kept ahead in the worklet's ring of 60 s; the rest waits on the main thread. */
 const AHEAD_SECONDS = 50;
@@ -42,7 +41,7 @@ export class Player {
 
   #scope: Scope;
   #context: AudioContext | null = null;
-  #node: AudioWorkletNode | null = null;
+  #node: PlayerNode | null = null;
   #clock = new ClockMap();
   #queues: Record<Lane, PlaybackStream[]> = { assistant: [], user: [] };
   #streams = new Map<number, PlaybackStream>();
@@ -86,13 +85,9 @@ export class Player {
   }
 
   async #open(context: AudioContext): Promise<void> {
-    await loadWorklet(context, workletSource);
+    const node = await playerNode(context);
     if (this.#scope.disposed) return;
-    const node = new AudioWorkletNode(context, "realtime-nb-player", {
-      numberOfInputs: 0,
-      outputChannelCount: [2],
-    });
-    node.port.onmessage = ({ data }: MessageEvent<FromWorklet>) => this.#receive(data);
+    node.port.onmessage = ({ data }) => this.#receive(data);
     node.connect(context.destination);
     this.#node = node;
     tellWorklet(node);

@@ -1,10 +1,11 @@
 import { registry } from "../core/audio_registry.ts";
 import type { ToWorklet } from "./player_messages.ts";
+import type { PlayerNode } from "./player_node.ts";
 
 const TAP_SECONDS = 30;
 
 /** Tell a playback worklet whether a test wants the rendered samples. */
-export function tellWorklet(node: AudioWorkletNode): void {
+export function tellWorklet(node: PlayerNode): void {
   const message: ToWorklet = { type: "tap", on: registry().probe.tap };
   node.port.postMessage(message);
 }

@@ -69,7 +69,7 @@ function createLine(entry: TranscriptRow): Line {
   const heard = h("span", {});
   const unheard = h("s", { class: "rnb-unheard", title: "Not heard: the reply was interrupted here" });
   const note = h("small", { class: "rnb-line-note" });
-  const body = h("p", { class: "rnb-line-text" }, heard, unheard, note);
+  const body = h("p", { class: "rnb-line-body" }, h("span", { class: "rnb-line-text" }, heard, unheard), note);
   const element = h(
     "li",
     { class: "rnb-line", "data-role": entry.role },
