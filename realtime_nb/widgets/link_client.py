@@ -111,6 +111,11 @@ class LinkClient:
             self._end = (code, reason)
             self._ended.set()
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the view was heard last."""
+        return time.monotonic() - self._heard_at
+
     def measured(self) -> messages.LinkMeasured:
         """The link as it is now."""
         trips = self.round_trips
@@ -178,7 +183,7 @@ class LinkClient:
             await self._socket.send(await self.outbox.get())
 
     async def _beat(self) -> None:
-        while time.monotonic() - self._heard_at < DEAD_AFTER_S[self.transport]:
+        while self.silent_s < DEAD_AFTER_S[self.transport]:
             self.send(messages.Ping(ping_id=self.round_trips.ping(monotonic_ms())), first=True)
             await asyncio.sleep(self._ping_interval_s)
         self.end(CLOSE_NO_READER, "This view has been silent for too long.")

@@ -30,6 +30,7 @@ CLOSE_TIMEOUT_S = 3.0
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_CLIENTS = 8
 MAX_ORIGINS = 16
+SILENT_COMM_S = 5.0
 CLOSE_UNAUTHORIZED = 4401
 CLOSE_REPLACED = 4409
 CLOSE_VERSION = 4426
@@ -199,6 +200,7 @@ class MediaLink:
             if hello is not None:
                 if socket is not None:
                     socket.end()
+                self._end_silent_comm_views()
                 socket = self._comm_sockets[client_id] = CommSocket(client_id, send)
                 self._spawn(self._serve_comm(socket, hello))
                 return
@@ -304,6 +306,12 @@ class MediaLink:
         finally:
             if self._comm_sockets.get(socket.client_id) is socket:
                 del self._comm_sockets[socket.client_id]
+
+    def _end_silent_comm_views(self) -> None:
+        """A view says no goodbye by comm; that another's message got through shows that this one's would have."""
+        for client in self.clients.values():
+            if client.transport == "comm" and client.silent_s > SILENT_COMM_S:
+                client.end(1000, "Another view came and this one has been silent.")
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -7,12 +7,15 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from realtime_nb.audio import AudioClip, bundled
+from realtime_nb.audio.format import PCM16_BYTES_PER_MS
 from realtime_nb.errors import ConfigurationError, RealtimeError, SessionClosed
 from realtime_nb.runtime import Runtime
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.base import Desk, in_words
+from realtime_nb.widgets.early_speech import EarlySpeech
 from realtime_nb.widgets.event_queries import EventQueries
 from realtime_nb.widgets.link_client import BinaryFrame, LinkClient
 from realtime_nb.widgets.link_clock import monotonic_ms
@@ -28,6 +31,10 @@ __all__ = ["StudioDesk"]
 KEPT_TURNS = 100
 MAX_TEXT_CHARACTERS = 20_000
 EARLY_FAILURE_S = 0.25
+EARLY_FRAME_BYTES = 20 * PCM16_BYTES_PER_MS
+
+_loudspeakers: WeakKeyDictionary[SessionPort, StudioDesk] = WeakKeyDictionary()
+"""Which Studio was given a session's voice last."""
 
 
 class StudioDesk(Desk):
@@ -67,6 +74,8 @@ class StudioDesk(Desk):
         self._connecting = asyncio.Lock()
         self._verbs = asyncio.Lock()
         self._talking = self._listening = False
+        self._early = EarlySpeech()
+        self._microphone_stream = 0
         self._clip_count = 0
         self._detach_player: Callable[[], None] | None = None
         if session is not None:
@@ -132,6 +141,7 @@ class StudioDesk(Desk):
     def _attach_player(self) -> None:
         if self.session is not None and self._detach_player is None:
             self._detach_player = self.session.attach_player(self._player)
+            _loudspeakers[self.session] = self
 
     def _drop_player(self) -> None:
         if self._detach_player is not None:
@@ -194,10 +204,22 @@ class StudioDesk(Desk):
     def on_binary(self, client: LinkClient, frame: BinaryFrame) -> None:
         """Microphone of the active view to the session; file bytes to their upload."""
         if frame.kind == messages.KIND_MICROPHONE:
-            if client is self.link.active and self.session is not None and (self._talking or self._listening):
-                self.session.feed_microphone(frame.payload)
+            if client is self.link.active:
+                self._hear(frame)
         elif frame.kind == messages.KIND_UPLOAD:
             self.uploads.feed(client.client_id, frame.stream_id, frame.payload)
+
+    def _hear(self, frame: BinaryFrame) -> None:
+        self._microphone_stream = frame.stream_id
+        if self.session is not None and (self._talking or self._listening):
+            self.session.feed_microphone(frame.payload)
+        else:
+            self._early.keep(frame.stream_id, frame.payload)
+
+    def _feed_early(self, session: SessionPort) -> None:
+        early = self._early.take()
+        for start in range(0, len(early), EARLY_FRAME_BYTES):
+            session.feed_microphone(early[start : start + EARLY_FRAME_BYTES])
 
     def on_message(self, client: LinkClient, message: messages.Message) -> None:
         """Counts and microphone news; the rest are commands."""
@@ -235,8 +257,10 @@ class StudioDesk(Desk):
         await self.user.flush()
         await session.talk_start()
         self._talking = True
+        self._feed_early(session)
 
     async def _talk_end(self, client: LinkClient) -> None:
+        self._early.end(self._microphone_stream)
         if self.session is not None and self._talking:
             self._talking = False
             await self.session.talk_end()
@@ -245,8 +269,10 @@ class StudioDesk(Desk):
         session = await self._speaker(client)
         await session.microphone_open()
         self._listening = True
+        self._feed_early(session)
 
     async def _microphone_close(self, client: LinkClient) -> None:
+        self._early.end(self._microphone_stream)
         if self.session is not None and self._listening:
             self._listening = False
             await self.session.microphone_close()
@@ -257,6 +283,7 @@ class StudioDesk(Desk):
 
     async def _stop_input(self, session: SessionPort) -> None:
         talking, listening = self._talking, self._listening
+        self._early.end(self._microphone_stream)
         self._talking = self._listening = False
         if talking:
             await session.talk_end()
@@ -343,8 +370,9 @@ class StudioDesk(Desk):
             self.spawn(self._end_unheard())
 
     async def _end_unheard(self) -> None:
-        if self.session is not None and self.session.state == "connected":
-            await self.session.interrupt(reason="policy")
+        session = self.session
+        if session is not None and session.state == "connected" and _loudspeakers.get(session) is self:
+            await session.interrupt(reason="policy")
         if self.link.active is None:
             self._drop_player()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from realtime_nb.widgets import messages
+from realtime_nb.widgets import media_link, messages
 from realtime_nb.widgets.comm_socket import pin_comm_routing, refuse_broken_ipykernel
 from realtime_nb.widgets.link_client import BinaryFrame, LinkClient
 from realtime_nb.widgets.media_link import LinkHub, MediaLink
@@ -268,6 +268,19 @@ async def test_comm_carries_the_same_messages(link, listener):
     link.receive_comm({"type": "link_bye", "client_id": view.client_id}, [], send)
     await listener.until(lambda: listener.left == [view.client_id])
     delivery.cancel()
+
+
+async def test_silent_comm_view_makes_room_for_one_that_speaks(link, listener, monkeypatch):
+    monkeypatch.setattr(media_link, "SILENT_COMM_S", -1.0)
+
+    def feed(content: dict[str, Any], buffers: list[bytes]) -> None:
+        link.receive_comm(content, buffers, lambda *_: None)
+
+    offer = await link.offer("asking", PAGE)
+    gone = await CommBrowser(offer, feed, client_id="gone").open()
+    await listener.until(lambda: listener.actives == ["gone"])
+    await CommBrowser(offer, feed, client_id="here").open()
+    await listener.until(lambda: listener.actives[-1] == "here" and listener.left == [gone.client_id])
 
 
 async def test_comm_message_of_a_stranger_is_ignored(link, listener):

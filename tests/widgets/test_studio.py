@@ -134,20 +134,78 @@ def test_unknown_command_and_unexpected_error_are_answered(play, views, session,
     assert "The command talk_start failed" in caplog.text
 
 
-def test_push_to_talk_sends_only_what_is_spoken_while_pressed(play, views, session):
+def test_push_to_talk_sends_what_is_spoken_from_the_opening_to_the_release(play, views, session):
     async def scenario():
         view = await views.open()
-        await view.send_binary(messages.KIND_MICROPHONE, 1, b"early!")
-        assert (await view.command("talk_start"))["ok"]
-        await view.send_binary(messages.KIND_MICROPHONE, 1, b"speech")
+        await view.send_binary(messages.KIND_MICROPHONE, 1, b"past..")
+        await view.send_binary(messages.KIND_MICROPHONE, 2, b"early!")
+        started = await view.start_command("talk_start")
+        await view.send_binary(messages.KIND_MICROPHONE, 2, b"speech")
+        assert (await view.answer(started))["ok"]
+        await view.send_binary(messages.KIND_MICROPHONE, 2, b" goes ")
         assert (await view.command("talk_end"))["ok"]
-        await view.send_binary(messages.KIND_MICROPHONE, 1, b"late..")
+        await view.send_binary(messages.KIND_MICROPHONE, 2, b"late..")
         assert (await view.command("talk_end"))["ok"]
-        assert bytes(session.microphone) == b"speech"
+        assert bytes(session.microphone) == b"early!speech goes "
+        await view.command("talk_start")
+        await view.send_binary(messages.KIND_MICROPHONE, 3, b"again")
+        await view.command("talk_end")
+        assert bytes(session.microphone) == b"early!speech goes again"
+        assert [verb for verb, _ in session.said] == ["talk_start", "talk_end"] * 2
+        await views.close()
+
+    play(scenario())
+
+
+def test_speech_while_the_session_connects_is_kept(room, play, session, views_of, monkeypatch):
+    connected = asyncio.Event()
+
+    async def connect() -> Any:
+        await connected.wait()
+        return session
+
+    monkeypatch.setattr(Studio, "default_connect", staticmethod(connect))
+    studio = Studio()
+    views = views_of(studio)
+
+    async def scenario():
+        view = await views.open()
+        started = await view.start_command("talk_start")
+        for _ in range(600):
+            await view.send_binary(messages.KIND_MICROPHONE, 1, pcm(20))
+        ended = await view.start_command("talk_end")
+        await wait_until(lambda: studio._desk._early.dropped_bytes == 2_000 * MS)
+        connected.set()
+        assert (await view.answer(started))["ok"]
+        assert (await view.answer(ended))["ok"]
+        assert bytes(session.microphone) == pcm(20) * 500
         assert session.said == [("talk_start", None), ("talk_end", None)]
         await views.close()
 
     play(scenario())
+    studio.close()
+
+
+def test_studio_of_a_rerun_cell_takes_the_voice_and_the_old_one_cuts_nothing(
+    room, play, session, views_of, views, monkeypatch
+):
+    monkeypatch.setattr(playback_feed, "NO_VIEW_GRACE_S", 0.05)
+    again = Studio(session)
+    new_views = views_of(again)
+
+    async def scenario():
+        old = await views.open()
+        await begin_answer(session, old)
+        new = await new_views.open()
+        await wait_until(lambda: session.player is again._desk._player)
+        await old.close()
+        await wait_until(lambda: views.widget._desk._detach_player is None)
+        assert session.said == []
+        await begin_answer(session, new, item_id="item_2")
+        await new_views.close()
+
+    play(scenario())
+    again.close()
 
 
 def test_open_microphone(play, views, session):
