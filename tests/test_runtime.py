@@ -104,7 +104,7 @@ def test_run_timeout_cancels(engine_room):
             cancelled.set()
             raise
 
-    with pytest.raises(TimeoutError, match="0.05 s"):
+    with pytest.raises(TimeoutError, match=r"0\.05 s"):
         engine_room.run(never(), 0.05)
     assert cancelled.wait(10)
 

@@ -97,9 +97,7 @@ class Playback:
             part = self.parts[key]
             part.settled = True
             heard_ms = self.heard_ms(key)
-            if part.received_samples == 0:
-                kind = CutKind.NOTHING
-            elif part.complete and part.rendered_samples >= part.received_samples:
+            if part.received_samples == 0 or (part.complete and part.rendered_samples >= part.received_samples):
                 kind = CutKind.NOTHING
             elif heard_ms == 0:
                 kind = CutKind.DELETE

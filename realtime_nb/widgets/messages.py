@@ -18,7 +18,10 @@ import msgspec
 LINK_VERSION = 1
 
 BINARY_HEADER = struct.Struct("<BBHIId")
-"""kind (u8), flags (u8), reserved (u16), stream_id (u32), sequence (u32), time_client_ms (f64): 20 bytes, then PCM16 24 kHz mono."""
+"""kind (u8), flags (u8), reserved (u16), stream_id (u32), sequence (u32), time_client_ms (f64): 20 bytes.
+
+PCM16 24 kHz mono follows.
+"""
 
 KIND_MICROPHONE = 1  # browser → kernel; stream_id counts microphone openings
 KIND_PLAYBACK = 2  # kernel → browser; stream_id from PlaybackBegin
@@ -67,7 +70,10 @@ class MicrophoneState(Message, tag="microphone_state", kw_only=True):
 
 
 class PlaybackRendered(Message, tag="playback_rendered", kw_only=True):
-    """Samples of a stream (24 kHz timeline) that the audio device really took, cumulative. At least every 60 ms while playing."""
+    """Samples of a stream (24 kHz timeline) that the audio device really took, cumulative.
+
+    At least every 60 ms while playing.
+    """
 
     stream_id: int
     rendered_samples: int
@@ -159,7 +165,7 @@ class PlaybackBegin(Message, tag="playback_begin", kw_only=True):
 
 
 class PlaybackEnd(Message, tag="playback_end", kw_only=True):
-    """No more audio will follow for `stream_id`; answer `PlaybackRendered(drained=True)` when all of it was rendered."""
+    """No more audio will follow for `stream_id`; answer `PlaybackRendered(drained=True)` when all was rendered."""
 
     stream_id: int
 
@@ -215,6 +221,8 @@ class TranscriptEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TranscriptUpdate(Message, tag="transcript_update", kw_only=True):
+    """Lines of the transcript that are new or changed."""
+
     entries: list[TranscriptEntry]
 
 
@@ -250,10 +258,14 @@ class RegionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Regions(Message, tag="regions", kw_only=True):
+    """Spans on the waveforms that are new or changed."""
+
     regions: list[RegionRow]
 
 
 class CommandResult(Message, tag="command_result", kw_only=True):
+    """The answer to the `Command` of the same id."""
+
     id: int
     ok: bool
     result: dict[str, Any] = {}
@@ -271,6 +283,8 @@ class ClipEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Clips(Message, tag="clips", kw_only=True):
+    """The sample clips menu."""
+
     clips: list[ClipEntry]
 
 

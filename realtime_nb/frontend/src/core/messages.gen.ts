@@ -40,7 +40,7 @@ export interface MicrophoneState {
   settings?: Record<string, unknown>;
 }
 
-/** Samples of a stream (24 kHz timeline) that the audio device really took, cumulative. At least every 60 ms while playing. */
+/** Samples of a stream (24 kHz timeline) that the audio device really took, cumulative. */
 export interface PlaybackRendered {
   type: "playback_rendered";
   stream_id: number;
@@ -130,7 +130,7 @@ export interface PlaybackBegin {
   content_index: number;
 }
 
-/** No more audio will follow for `stream_id`; answer `PlaybackRendered(drained=True)` when all of it was rendered. */
+/** No more audio will follow for `stream_id`; answer `PlaybackRendered(drained=True)` when all was rendered. */
 export interface PlaybackEnd {
   type: "playback_end";
   stream_id: number;
@@ -183,6 +183,7 @@ export interface TranscriptEntry {
   status: string;
 }
 
+/** Lines of the transcript that are new or changed. */
 export interface TranscriptUpdate {
   type: "transcript_update";
   entries: Array<TranscriptEntry>;
@@ -217,11 +218,13 @@ export interface RegionRow {
   end_ms: number | null;
 }
 
+/** Spans on the waveforms that are new or changed. */
 export interface Regions {
   type: "regions";
   regions: Array<RegionRow>;
 }
 
+/** The answer to the `Command` of the same id. */
 export interface CommandResult {
   type: "command_result";
   id: number;
@@ -239,6 +242,7 @@ export interface ClipEntry {
   origin: string;
 }
 
+/** The sample clips menu. */
 export interface Clips {
   type: "clips";
   clips: Array<ClipEntry>;
