@@ -11,7 +11,8 @@ import { recordTap, tellWorklet } from "./tap.ts";
 
 /** Kept ahead in the worklet's ring of 60 s; the rest waits on the main thread. */
 const AHEAD_SECONDS = 50;
-const FLUSH_TIMEOUT_MS = 200;
+const FLUSH_TIMEOUT_MS = 180;
+const FLUSH_GRACE_MS = 60;
 const FINISHED_STREAMS_KEPT = 64;
 
 export interface Rendered {
@@ -142,7 +143,11 @@ export class Player {
       stream.endSent = true;
     }
     return new Promise((resolve) => {
-      const cancel = this.#scope.timeout(() => finish(new Map()), FLUSH_TIMEOUT_MS);
+      const giveUp = (): void => finish(new Map());
+      // The second wait lets an answer through that came while the page was too busy to take it.
+      let cancel = this.#scope.timeout(() => {
+        cancel = this.#scope.timeout(giveUp, FLUSH_GRACE_MS);
+      }, FLUSH_TIMEOUT_MS);
       const finish = (counts: Map<number, number>): void => {
         cancel();
         this.#flushes.delete(token);
