@@ -43,9 +43,9 @@ export default widgetModule(
         connected,
         toggleOpenMicrophone: () => void studio.toggleOpenMicrophone(),
         interrupt: () => void studio.interrupt(),
-        playClip: (clipId) => void studio.run("play_clip", { clip_id: clipId }),
+        playClip: (clipId) => void studio.say("play_clip", { clip_id: clipId }),
         upload: (file) => void studio.upload(file),
-        say: (text) => void studio.run("say_text", { text }),
+        say: (text) => void studio.say("say_text", { text }),
       }),
       h(
         "div",

@@ -23,6 +23,12 @@ export class StudioModel extends LinkModel {
     await this.run("interrupt");
   }
 
+  /** Something new to say silences the reply first, as talking does. */
+  async say(command: "say_text" | "play_clip", args: Record<string, unknown>): Promise<void> {
+    await this.media.flushAll();
+    await this.run(command, args);
+  }
+
   async toggleOpenMicrophone(): Promise<void> {
     const { microphone } = this.media;
     if (microphone.phase.value !== "closed") {
