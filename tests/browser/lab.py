@@ -41,6 +41,8 @@ RESULTS = ROOT / "test-results"
 KERNEL_7 = "python3"
 KERNEL_6 = "python3-ipykernel6"
 KERNEL_6_PYTHON = ROOT / ".venv-ipykernel6" / "bin" / "python"
+FAR_HOST = "lab.example"
+"""A name for this server that is not loopback: `--host-resolver-rules=MAP lab.example 127.0.0.1` makes it known."""
 START_TIMEOUT_S = 90.0
 CELL_TIMEOUT_S = 60.0
 
@@ -222,6 +224,7 @@ def _server_command(port: int, token: str) -> list[str]:
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
         *(f"--IdentityProvider.token={token}", "--ServerApp.terminals_enabled=False"),
         "--LabApp.expose_app_in_browser=True",
+        *(f"--ServerApp.local_hostnames={name}" for name in ("localhost", FAR_HOST)),
     ]
 
 
@@ -335,6 +338,10 @@ class NotebookPage:
         return self.evaluate(
             "(i) => window.jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount ?? null", index
         )
+
+    def save(self) -> None:
+        """Save the notebook with its outputs; another page can then open it with the same kernel."""
+        self.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
 
     def restart_kernel(self) -> None:
         """Restart the kernel without asking and wait until it is idle again."""

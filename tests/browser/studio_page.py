@@ -178,13 +178,13 @@ class StudioPage:
     def newest_stream(self) -> int:
         return max(self.streams(), default=0)
 
-    def wait_rendered(self, n_samples: int, *, after_stream: int) -> int:
+    def wait_rendered(self, n_samples: int, *, after_stream: int, exactly: bool = False) -> int:
         """Wait until a stream newer than `after_stream` has rendered so many samples; return the stream's id."""
         return int(
             self.wait_for(
-                f"""([after, wanted]) => Number(Object.entries({PROBE}.rendered).find(
-                    ([id, rendered]) => Number(id) > after && rendered >= wanted)?.[0] ?? 0)""",
-                [after_stream, n_samples],
+                f"""([after, wanted, exactly]) => Number(Object.entries({PROBE}.rendered).find(([id, rendered]) =>
+                    Number(id) > after && (exactly ? rendered === wanted : rendered >= wanted))?.[0] ?? 0)""",
+                [after_stream, n_samples, exactly],
             )
         )
 
@@ -249,9 +249,11 @@ def speech_wav(path: Path, clip_id: str, *, before_ms: float = 800, after_ms: fl
 def open_page(browser: Browser, lab: Lab, name: str, **context_options: Any) -> Iterator[NotebookPage]:
     """Open a notebook in a context of its own that remembers its microphone tracks; a picture is taken on failure."""
     options = {"viewport": {"width": 1280, "height": 1000}, **context_options}
-    host = options.pop("host", "127.0.0.1")
+    host, routes = options.pop("host", "127.0.0.1"), options.pop("routes", {})
     context = browser.new_context(**options)
     context.add_init_script(TRACKS)
+    for url, handler in routes.items():
+        context.route_web_socket(url, handler)
     page = context.new_page()
     try:
         yield NotebookPage.open(lab, page, name, host=host)
