@@ -18,7 +18,7 @@ from .input_buffer import InputBuffer
 from .items import FunctionCall, InputAudio, Item, ItemReference, Message, without_audio
 from .response import ResponseOptions, Usage
 from .server_response import ServerResponse, settings_for
-from .session_config import SessionConfig, bytes_per_ms, check_tools, merge
+from .session_config import SessionConfig, bytes_per_ms, check_tools, merge, voice_name
 from .spoken import AudioLedger
 
 
@@ -68,6 +68,7 @@ class ServerProtocol(Connection):
         config: the session's settings, with `id`, `model` and `expires_at` filled.
         ids: where identifiers come from.
         meter: gives the usage of a response that ended.
+        voices: the names that can be chosen, any if there are none.
     """
 
     def __init__(
@@ -76,12 +77,14 @@ class ServerProtocol(Connection):
         *,
         ids: IdFactory | None = None,
         meter: Callable[[ServerResponse], Usage] | None = None,
+        voices: tuple[str, ...] = (),
     ) -> None:
         super().__init__(ids=ids)
         self.config = config
         self.conversation_id = self.ids.new("conv")
         self.input_buffer = InputBuffer(bytes_per_ms(config.audio.input.format))
         self.meter = meter or (lambda response: Usage())
+        self.voices = voices
         self.active: dict[str, ServerResponse] = {}
         self.speech_item_id: str | None = None
         self.spoken = AudioLedger()
@@ -167,10 +170,20 @@ class ServerProtocol(Connection):
 
     def _update_session(self, patch: dict[str, Any]) -> list[Action]:
         before = self.config
-        self.config = merge(before, patch, voice_locked=self._voice_used)
+        after = merge(before, patch, voice_locked=self._voice_used)
+        self._check_voice(voice_name(after.audio.output.voice), "session.audio.output.voice")
+        self.config = after
         self.input_buffer.change_format(bytes_per_ms(self.config.audio.input.format))
         self.emit(se.SessionUpdated(session=self._session()))
         return [SessionChanged(before, self.config)]
+
+    def _check_voice(self, voice: str, param: str) -> None:
+        if self.voices and voice not in self.voices:
+            raise RemoteProtocolError(
+                f"Invalid value: '{voice}'. Supported values are: {', '.join(self.voices)}.",
+                code="invalid_value",
+                param=param,
+            )
 
     def _session(self) -> dict[str, Any]:
         session: dict[str, Any] = msgspec.to_builtins(self.config)
@@ -320,6 +333,7 @@ class ServerProtocol(Connection):
             )
         settings = settings_for(self.config, options, self._resolve_input(options))
         check_tools(settings.tools, prefix="response.tools")
+        self._check_voice(settings.voice, "response.audio.output.voice")
         active = self.active_default
         if settings.in_conversation and active is not None:
             raise RemoteProtocolError(

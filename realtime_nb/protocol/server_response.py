@@ -22,7 +22,7 @@ from .response import (
     Usage,
     next_phase,
 )
-from .session_config import AudioFormat, SessionConfig, bytes_per_ms
+from .session_config import AudioFormat, SessionConfig, bytes_per_ms, voice_name
 from .spoken import SpokenMark
 
 if TYPE_CHECKING:
@@ -250,10 +250,9 @@ def settings_for(config: SessionConfig, options: ResponseOptions | None, items: 
     """Return the session's settings with one response's options on top."""
     asked = options or ResponseOptions()
     audio = _given(_given(asked.audio, ResponseAudio()).output, ResponseAudioOutput())
-    voice = _given(audio.voice, config.audio.output.voice)
     return ResponseSettings(
         output_modality=_given(asked.output_modalities, config.output_modalities)[0],
-        voice=voice if isinstance(voice, str) else voice.id,
+        voice=voice_name(_given(audio.voice, config.audio.output.voice)),
         format=_given(audio.format, config.audio.output.format),
         speed=config.audio.output.speed,
         instructions=_given(asked.instructions, config.instructions),

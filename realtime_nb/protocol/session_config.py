@@ -94,6 +94,11 @@ class CustomVoice(Strict, kw_only=True):
     id: str
 
 
+def voice_name(voice: str | CustomVoice) -> str:
+    """Return the name of a preset voice, or the id of a custom one."""
+    return voice if isinstance(voice, str) else voice.id
+
+
 class AudioOutput(Strict, kw_only=True):
     format: AudioFormat = msgspec.field(default_factory=AudioPcm)
     voice: str | CustomVoice = "alloy"

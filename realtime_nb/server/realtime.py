@@ -58,7 +58,7 @@ class RealtimeConnection:
         self._limits = limits
         self._sleep = sleep
         self._outbox = Outbox(room_bytes=limits.reply_ahead_bytes, limit_bytes=limits.unsent_bytes)
-        self._protocol = ServerProtocol(config)
+        self._protocol = ServerProtocol(config, voices=engines.synthesizer.capabilities.voices)
         self._goodbye: asyncio.Future[Goodbye] = asyncio.get_running_loop().create_future()
 
     def end(self, goodbye: Goodbye) -> None:

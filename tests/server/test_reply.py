@@ -200,11 +200,16 @@ async def test_a_recogniser_that_dies_fails_the_turn_and_not_the_session() -> No
         assert client.of("response.output_audio_transcript.done")[-1]["transcript"] == "You said: found."
 
 
-async def test_an_unknown_voice_fails_the_response_with_the_voices_there_are() -> None:
+async def test_an_unknown_voice_is_refused_with_the_voices_there_are() -> None:
     async with serving() as server, connected(server) as client:
-        response = await ask(client, "hello", audio={"output": {"voice": "nobody"}})
-        assert response["status"] == "failed"
-        assert "nobody" in response["status_details"]["error"]["message"]
+        output = {"audio": {"output": {"voice": "nobody"}}}
+        await client.send("session.update", session={"type": "realtime", **output})
+        await client.send("response.create", response=output)
+        for param in ("session.audio.output.voice", "response.audio.output.voice"):
+            error = (await client.until("error"))["error"]
+            assert (error["code"], error["param"]) == ("invalid_value", param)
+            assert "marin" in error["message"]
+        assert (await client.update())["audio"]["output"]["voice"] == "alloy"
 
 
 async def test_speed_reaches_the_voice() -> None:
