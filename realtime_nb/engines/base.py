@@ -93,7 +93,10 @@ class TranscriberStream(Protocol):
         ...
 
     async def finish(self) -> Transcript:
-        """Return the final transcript and release the stream. Equal to the last `hypothesis` if nothing was fed since."""
+        """Return the final transcript and release the stream.
+
+        It equals the last `hypothesis` if nothing was fed since.
+        """
         ...
 
     async def aclose(self) -> None:

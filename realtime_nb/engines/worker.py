@@ -346,11 +346,20 @@ class WorkerProcess:
                 items.get_nowait()
             items.put_nowait(Frame(Kind.FAILED))
 
+    async def _drain(self, life: _Incarnation) -> None:
+        """Read what the dead child left in its pipe: asyncio lets go of a pipe only at its end."""
+        stdout = life.process.stdout
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE_S):
+                while stdout is not None and await stdout.read(65_536):
+                    pass
+
     async def _end(self, life: _Incarnation, reason: str) -> None:
         for task in life.tasks[:1]:
             task.cancel()
         await asyncio.wait(life.tasks[:1])
         await self._bury(life, reason)
+        await self._drain(life)
         for task in life.tasks:
             task.cancel()
         await asyncio.wait(life.tasks)
