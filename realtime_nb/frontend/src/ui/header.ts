@@ -23,6 +23,9 @@ const LINK_WORDS: Record<LinkStatus["phase"], string> = {
   refused: "link refused",
 };
 
+/** With the link in these, what was said of the session may no longer be so. */
+const STALE: ReadonlySet<LinkStatus["phase"]> = new Set(["lost", "unreachable", "refused"]);
+
 export interface HeaderSource {
   session: Signal<SessionState>;
   measured: Signal<LinkMeasured | null>;
@@ -38,9 +41,14 @@ export function header(scope: Scope, source: HeaderSource): HTMLElement {
   const connect = button("Connect", { kind: "primary" });
   scope.listen(connect, "click", () => source.toggleConnection());
 
+  const showState = (): void => {
+    const { state: known } = source.session.value;
+    const stale = STALE.has(source.link.status.value.phase) && known !== "idle";
+    state.dataset["state"] = stale ? "unknown" : known;
+    setText(state, stale ? `Last known: ${SESSION_WORDS[known].toLowerCase()}` : SESSION_WORDS[known]);
+  };
   source.session.watch(scope, (session) => {
-    state.dataset["state"] = session.state;
-    setText(state, SESSION_WORDS[session.state]);
+    showState();
     const names = [session.engine, session.model, session.voice && `voice ${session.voice}`].filter(Boolean);
     setText(engine, [...new Set(names)].join(" · "));
     engine.title = session.endpoint;
@@ -54,6 +62,7 @@ export function header(scope: Scope, source: HeaderSource): HTMLElement {
     setText(linkChip, linkText(status, source.measured.value));
     linkChip.title = linkTitle(status, source.measured.value);
     connect.disabled = status.phase !== "open";
+    showState();
   };
   source.measured.subscribe(scope, showLink);
   source.link.status.watch(scope, showLink);
