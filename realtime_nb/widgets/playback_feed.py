@@ -116,6 +116,11 @@ class PlaybackFeed:
         """Whether something waits to be heard or is being heard."""
         return any(not stream.halted for stream in self._streams.values())
 
+    @property
+    def stopped(self) -> bool:
+        """Whether a view stopped something of which the session has not been told yet."""
+        return any(stream.halted for stream in self._streams.values())
+
     def begin(self, key: StreamKey) -> None:
         """Announce a stream; a second time does nothing."""
         if key not in self._streams:

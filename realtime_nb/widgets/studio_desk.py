@@ -198,6 +198,8 @@ class StudioDesk(Desk):
         self.user.set_client(client)
         if client is not None:
             self._attach_player()
+        elif self.assistant.stopped:
+            self._on_unheard()
         elif not self.assistant.playing:
             self._drop_player()
 

@@ -375,6 +375,19 @@ def test_without_any_view_the_answer_counts_as_unheard_and_is_cut(play, views, s
     play(scenario())
 
 
+def test_view_that_stops_the_answer_and_goes_has_it_cut_where_it_stopped(play, views, session):
+    async def scenario():
+        view = await views.open()
+        stream_id = await begin_answer(session, view)
+        await view.send(type="playback_flushed", flush_id=0, rendered={str(stream_id): 480}, time_client_ms=0.0)
+        await view.close()
+        await wait_until(lambda: session.player is None)
+        assert session.said == [("interrupt", "policy")]
+        assert session.flushed == {("item_1", 0): 480}
+
+    play(scenario())
+
+
 def test_no_player_is_attached_without_a_view(play, session, studio):
     async def scenario():
         assert session.player is None
