@@ -51,8 +51,9 @@ if (process.argv.includes("--watch")) {
   const { outputFiles } = await build({ ...options, write: false });
   for (const { path, contents } of outputFiles) {
     // Renamed into place: a page or a test that reads meanwhile never sees half a bundle.
-    await writeFile(`${path}.new`, contents);
-    await rename(`${path}.new`, path);
+    const fresh = `${path}.${process.pid}.new`;
+    await writeFile(fresh, contents);
+    await rename(fresh, path);
     console.log(`${basename(path).padEnd(16)}${(contents.length / 1000).toFixed(1).padStart(7)} kB`);
     if (contents.length > BUDGET_BYTES) {
       console.error(`${basename(path)} is over the budget of ${BUDGET_BYTES / 1000} kB`);
