@@ -1,4 +1,4 @@
-"""The command line: `realtime-nb serve`."""
+"""The command line: `realtime-nb serve`, `realtime-nb conformance`."""
 
 from __future__ import annotations
 
@@ -101,7 +101,44 @@ async def _serve_until_signal(options: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = (Command("serve", "Serve the OpenAI Realtime protocol with local engines.", _serve_options, _serve),)
+# --- conformance ------------------------------------------------------------------------------------------------
+
+
+def _conformance_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", help="base URL of the server: http(s)://…/v1 or ws(s)://…")
+    parser.add_argument("--key", help="the API key for it (default: OPENAI_API_KEY)")
+    parser.add_argument("--model", help="the model to ask for")
+    parser.add_argument("--json", metavar="FILE", help="write everything that was found to this file")
+    parser.add_argument("--profile", choices=("core", "full"), default="full", help="default: %(default)s")
+    parser.add_argument("--clip", metavar="AUDIO", help="one spoken sentence to use instead of the bundled one")
+    parser.add_argument("--only", metavar="SCENARIO", action="append", help="play this scenario; may be repeated")
+    parser.add_argument(
+        "--patience", metavar="S", type=float, default=10.0, help="seconds an event may take (%(default)g)"
+    )
+    parser.add_argument("--failures", action="store_true", help="leave the passing rows out")
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    from realtime_nb.testing.conformance import command
+
+    report = command.run(
+        options.url,
+        api_key=options.key,
+        model=options.model,
+        profile=options.profile,
+        clip=options.clip,
+        patience_s=options.patience,
+        only=options.only,
+        json_path=options.json,
+    )
+    print("\n".join(report.lines(passes=not options.failures)))
+    return 0 if report.passed else 1
+
+
+COMMANDS = (
+    Command("serve", "Serve the OpenAI Realtime protocol with local engines.", _serve_options, _serve),
+    Command("conformance", "Judge how faithful a Realtime server is.", _conformance_options, _conformance),
+)
 
 
 if __name__ == "__main__":

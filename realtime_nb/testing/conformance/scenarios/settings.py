@@ -1,0 +1,123 @@
+"""`session.update`: merged by present keys, refused whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from realtime_nb.testing.conformance.scenario import core, full, scenario
+from realtime_nb.testing.conformance.trial import Trial
+
+TOOL = {"type": "function", "name": "look_up", "description": "Look something up.", "parameters": {"type": "object"}}
+
+
+@scenario(
+    "settings merge",
+    core("present", "session.update", "session", "changes the keys that are present"),
+    core("absent", "session.update", "session", "leaves the keys that are absent"),
+    core("nested", "session.update", "session.audio", "merges below audio, too"),
+    core("whole", "session.updated", "session", "shows all settings, not only the changed ones"),
+    full("empty", "session.update", "instructions, tools", 'are cleared by "" and []'),
+    core("null", "session.update", "turn_detection", "null turns it off and is not the same as absent"),
+    full("transcription", "session.update", "transcription", "null turns it off again"),
+    full("detection", "session.update", "turn_detection", "a new type starts from its own defaults"),
+    full("formats", "session.update", "audio.*.format", "takes G.711 both ways and shows it"),
+)
+async def merge(trial: Trial) -> None:
+    peer = await trial.open()
+    created = peer.events[0]["session"]
+    first = await trial.update(peer, instructions="Be brief.", tools=[TOOL], audio={"output": {"speed": 1.1}})
+    trial.check("present", first["instructions"] == "Be brief." and first["tools"][0]["name"] == "look_up", first)
+    trial.check("whole", set(created) <= set(first), first, f"gone: {set(created) - set(first)}")
+    kept = first["audio"]["output"]["voice"] == created["audio"]["output"]["voice"]
+    trial.check("nested", kept and first["audio"]["output"]["speed"] == 1.1, first)
+    second = await trial.update(peer, audio={"input": {"turn_detection": None}})
+    trial.check("null", second["audio"]["input"]["turn_detection"] is None, second)
+    same = second["instructions"] == "Be brief." and second["audio"]["output"]["speed"] == 1.1
+    trial.check("absent", same and second["audio"]["input"]["format"] == first["audio"]["input"]["format"], second)
+    third = await trial.update(peer, instructions="", tools=[])
+    still_off = third["audio"]["input"]["turn_detection"] is None
+    trial.check("empty", third["instructions"] == "" and third["tools"] == [] and still_off, third)
+    on = await trial.update(peer, audio={"input": {"transcription": {"model": "whisper-1"}}})
+    off = await trial.update(peer, audio={"input": {"transcription": None}})
+    heard = on["audio"]["input"]["transcription"]["model"] == "whisper-1"
+    trial.check("transcription", heard and off["audio"]["input"]["transcription"] is None, off)
+    semantic = await trial.update(peer, audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    detection = semantic["audio"]["input"]["turn_detection"]
+    fresh = detection.get("eagerness") == "auto" and "threshold" not in detection
+    trial.check("detection", fresh and detection.get("create_response") is True, semantic)
+    law = {"type": "audio/pcmu"}
+    g711 = await trial.update(peer, audio={"input": {"format": law}, "output": {"format": {"type": "audio/pcma"}}})
+    shown = (g711["audio"]["input"]["format"]["type"], g711["audio"]["output"]["format"]["type"])
+    trial.check("formats", shown == ("audio/pcmu", "audio/pcma"), g711)
+
+
+@scenario(
+    "settings refused",
+    core("typeless", "session.update", "session.type", "without it: missing_required_parameter"),
+    core("unknown", "session.update", "session.*", "an unknown parameter: unknown_parameter, and which"),
+    core("value", "session.update", "session.*", "a value that does not exist: invalid_value, and where"),
+    core("atomic", "session.update", "session", "one bad key and nothing at all is changed"),
+    core("echo", "error", "error.event_id", "is the client's event_id"),
+    full("switch", "session.update", "session.type", "cannot become another"),
+    full("rate", "session.update", "audio.input.format", "PCM other than 24 kHz is refused"),
+    full("range", "session.update", "audio.output.speed", "beyond 0.25 to 1.5 is refused"),
+    full("both", "session.update", "output_modalities", "audio and text together are refused"),
+    full("beta", "session.update", "modalities", "names of the beta are unknown parameters"),
+    full("idle", "session.update", "idle_timeout_ms", "beyond 5,000 to 30,000 is refused"),
+    full("model", "session.update", "model", "never changes the session's model"),
+)
+async def refused(trial: Trial) -> None:
+    peer = await trial.open(instructions="Before.")
+
+    async def refuse(key: str, codes: tuple[str, ...], **session: Any) -> dict[str, Any]:
+        sent = await peer.send("session.update", session=session)
+        problem = await peer.error(sent)
+        trial.check(key, problem.get("code") in codes, problem["frame"], f"code {problem.get('code')}")
+        trial.check("echo", problem.get("event_id") == sent, problem["frame"])
+        return problem
+
+    await refuse("typeless", ("missing_required_parameter",), instructions="No type.")
+    odd = await refuse("unknown", ("unknown_parameter",), type="realtime", surprise=1)
+    trial.check("unknown", "surprise" in str(odd.get("param")), odd["frame"], f"param {odd.get('param')}")
+    await refuse("value", ("invalid_value",), type="realtime", output_modalities=["smell"])
+    await refuse("switch", ("invalid_value",), type="transcription")
+    bad_rate = {"input": {"format": {"type": "audio/pcm", "rate": 16000}}}
+    await refuse("rate", ("invalid_value",), type="realtime", audio=bad_rate)
+    await refuse("range", ("invalid_value",), type="realtime", audio={"output": {"speed": 9}})
+    await refuse("both", ("invalid_value",), type="realtime", output_modalities=["audio", "text"])
+    await refuse("beta", ("unknown_parameter",), type="realtime", modalities=["text"])
+    idle = {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 100}}}
+    await refuse("idle", ("invalid_value",), type="realtime", audio=idle)
+    both = {"type": "realtime", "instructions": "After.", "audio": {"output": {"speed": 9}}}
+    await peer.error(await peer.send("session.update", session=both))
+    now = await trial.update(peer)
+    trial.check("atomic", now["instructions"] == "Before." and now["audio"]["output"]["speed"] == 1.0, now)
+    sent = await peer.send("session.update", session={"type": "realtime", "model": "another-model"})
+    peer.expect_error(sent)
+    await peer.until("error", "session.updated")
+    now = await trial.update(peer)
+    trial.check("model", now.get("model") == peer.events[0]["session"].get("model"), now)
+
+
+@scenario(
+    "voice lock",
+    full("before", "session.update", "audio.output.voice", "may change before anything was said"),
+    full("locked", "session.update", "audio.output.voice", "cannot_update_voice after assistant audio"),
+    full("kept", "session.update", "session", "and the rest of that update is discarded"),
+)
+async def voice_lock(trial: Trial) -> None:
+    peer = await trial.open()
+    changed = await trial.update(peer, audio={"output": {"voice": "echo"}})
+    trial.check("before", changed["audio"]["output"]["voice"] == "echo", changed)
+    await trial.spoken_answer(peer)
+    session = {"type": "realtime", "instructions": "Discarded.", "audio": {"output": {"voice": "sage"}}}
+    sent = await peer.send("session.update", session=session)
+    peer.expect_error(sent)
+    answer = await peer.until("error", "session.updated")
+    code = (answer.get("error") or {}).get("code")
+    trial.check("locked", code == "cannot_update_voice", answer, f"answered {answer['type']} {code}")
+    now = await trial.update(peer)
+    trial.check("kept", now["instructions"] != "Discarded." and now["audio"]["output"]["voice"] == "echo", now)
+
+
+SCENARIOS = (merge, refused, voice_lock)
