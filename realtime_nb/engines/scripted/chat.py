@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
 
 import anyio
+import msgspec
 
 from realtime_nb.engines.base import Capabilities, ChatDelta, ChatMessage, ChatRequest, TextDelta, ToolCall
 from realtime_nb.engines.scripted.script import LICENCE, Script, ScriptedCrash, ScriptedDelays, Sleep
@@ -21,7 +23,8 @@ class ScriptedChat(Script):
     Args:
         script: a function of the request; or rules `(regular expression, reply)`, tried in order against the last
             message (what the user said, or a tool's output), whose reply may be a function too; None repeats.
-            A reply is a text, a `ToolCall`, or a sequence of both.
+            A reply is a text, a `ToolCall`, or a sequence of both. Where `tool_choice` demands a call and the reply
+            has none, it is a call with made-up arguments.
     """
 
     capabilities = Capabilities(name="scripted-chat", licence=LICENCE, streaming=True, tools=True)
@@ -45,7 +48,8 @@ class ScriptedChat(Script):
         self.requests = [*self.requests[-99:], request]
         self.maybe_crash(call, 0)
         await self.pause(self.delays.first_token_ms, rng)
-        for count, delta in enumerate(_deltas(self._answer(request), request.tool_choice), start=1):
+        answer = _with_forced_call(self._answer(request), request)
+        for count, delta in enumerate(_deltas(answer, request.tool_choice), start=1):
             if count > 1:
                 await self.pause(self.delays.per_word_ms, rng)
             yield delta
@@ -65,6 +69,24 @@ def _echo(last: ChatMessage | None) -> str:
     if last is None:
         return "Hello."
     return f"The tool said: {last.text}" if last.role == "tool_output" else f"You said: {last.text}."
+
+
+def _with_forced_call(reply: ChatReply, request: ChatRequest) -> ChatReply:
+    parts = [reply] if isinstance(reply, str | ToolCall) else list(reply)
+    demanded = [tool for tool in request.tools if request.tool_choice in ("required", tool.name)]
+    if not demanded or any(isinstance(part, ToolCall) for part in parts):
+        return reply
+    properties = demanded[0].parameters.get("properties") or {}
+    wanted = demanded[0].parameters.get("required") or []
+    arguments = {name: _made_up(name, properties.get(name) or {}) for name in wanted}
+    return ToolCall(demanded[0].name, msgspec.json.encode(arguments).decode())
+
+
+def _made_up(name: str, schema: dict[str, Any]) -> Any:
+    if schema.get("enum"):
+        return schema["enum"][0]
+    by_type: dict[str, Any] = {"integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}}
+    return by_type.get(str(schema.get("type")), name)
 
 
 def _deltas(reply: ChatReply, tool_choice: str) -> list[ChatDelta]:
