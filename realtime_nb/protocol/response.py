@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from realtime_nb.errors import LocalProtocolError
 
@@ -84,6 +84,11 @@ class ResponseAudio(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     output: ResponseAudioOutput | None | UnsetType = UNSET
 
 
+MetadataKey = Annotated[str, Meta(max_length=64)]
+MetadataValue = Annotated[str, Meta(max_length=512)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Meta(max_length=16)]
+
+
 class ResponseOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """`response.create.response`: settings of one response, all optional."""
 
@@ -96,7 +101,7 @@ class ResponseOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     max_output_tokens: MaxOutputTokens | None | UnsetType = UNSET
     conversation: Literal["auto", "none"] | None | UnsetType = UNSET
     input: list[InputItem] | None | UnsetType = UNSET
-    metadata: dict[str, str] | None | UnsetType = UNSET
+    metadata: Metadata | None | UnsetType = UNSET
     prompt: dict[str, Any] | None | UnsetType = UNSET
     reasoning: dict[str, Any] | None | UnsetType = UNSET
 
