@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .notebook.doctor import doctor
     from .notebook.nested_loops import allow_nested_loops
     from .notebook.studio import Studio
+    from .session.barge_in import BargeIn
+    from .session.reconnect import Reconnect
     from .session.session import Session
     from .session.turn import Turn
     from .widgets.inspector import EventInspector
@@ -28,6 +30,8 @@ _WHERE = {
     "bundled_clips": "audio.bundled:clips",
     "clip": "audio.bundled",
     # session
+    "BargeIn": "session.barge_in",
+    "Reconnect": "session.reconnect",
     "Session": "session.session",
     "Turn": "session.turn",
     # widgets
@@ -44,8 +48,10 @@ _WHERE = {
 
 __all__ = [
     "AudioClip",
+    "BargeIn",
     "EventInspector",
     "Player",
+    "Reconnect",
     "Recorder",
     "Session",
     "Studio",

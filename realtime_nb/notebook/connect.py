@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from realtime_nb.runtime import runtime
+from realtime_nb.session.barge_in import BargeIn
 from realtime_nb.session.endpoint import Endpoint, choose_endpoint
 from realtime_nb.session.opening import open_session
 from realtime_nb.session.reconnect import NEVER, Reconnect
@@ -75,6 +76,7 @@ def connect(
     chat: str | ChatModel | None = None,
     quiet: bool = False,
     timeout_s: float = 10.0,
+    barge_in: BargeIn | None = None,
     reconnect: Reconnect = NEVER,
     faults: Faults | None = None,
     **settings: Any,
@@ -97,6 +99,8 @@ def connect(
 
         quiet: print nothing.
         timeout_s: for the handshake.
+        barge_in: when your speech interrupts an answer: at once by default, `BargeIn(min_speech_ms=400)` ignores
+            "uh-huh", `BargeIn(interrupt="off")` is half duplex, for rooms with loudspeakers.
         reconnect: what to do when the connection breaks later.
         faults: what goes wrong on the way, for tests and teaching; see `realtime_nb.testing.faults`.
         settings: `instructions`, `voice`, `turn_detection` ("server_vad", "push_to_talk", …), `transcription`,
@@ -117,7 +121,7 @@ def connect(
         wanted,
         engine=engine,
         chat=chat,
-        options={"timeout_s": timeout_s, "reconnect": reconnect, "faults": faults},
+        options={"timeout_s": timeout_s, "barge_in": barge_in, "reconnect": reconnect, "faults": faults},
     )
     return Connecting(runtime().submit(opening), quiet=quiet)
 

@@ -9,6 +9,7 @@ from typing import Any
 from realtime_nb.transport.base import Transport
 from realtime_nb.transport.faults import Faults, FaultyNetwork
 
+from .barge_in import BargeIn
 from .endpoint import Endpoint
 from .owner import SessionOwner
 from .reconnect import NEVER, Reconnect
@@ -22,6 +23,7 @@ async def open_session(
     engine: str = "",
     open_transport: Callable[[], Awaitable[Transport]] | None = None,
     timeout_s: float = 10.0,
+    barge_in: BargeIn | None = None,
     reconnect: Reconnect = NEVER,
     faults: Faults | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -37,6 +39,7 @@ async def open_session(
         engine: who answers, for humans.
         open_transport: how to connect; a WebSocket to the endpoint by default.
         timeout_s: for the WebSocket's handshake.
+        barge_in: when the user's speech interrupts; at once by default.
         reconnect: what to do when the connection breaks later.
         faults: what goes wrong on the way, for tests and teaching.
         sleep: how to wait between attempts, in seconds.
@@ -54,10 +57,13 @@ async def open_session(
     opener = open_transport or connect
     if faults is not None:
         opener = FaultyNetwork(opener, faults, sleep=sleep).open
+    if barge_in is not None:
+        settings = _with_policy(settings, barge_in)
     owner = SessionOwner(
         opener,
         config=settings,
         where=endpoint.base_url or "the embedded server",
+        barge_in=barge_in,
         reconnect=reconnect,
         sleep=sleep,
     )
@@ -72,6 +78,17 @@ async def open_session(
         await asyncio.shield(owner.finished.wait())
         raise
     return session
+
+
+def _with_policy(settings: dict[str, Any], barge_in: BargeIn) -> dict[str, Any]:
+    """Return the settings with the turn detection that the policy needs (push-to-talk stays as it is)."""
+    audio = settings.get("audio", {})
+    audio_input = audio.get("input", {})
+    detection = audio_input.get("turn_detection", {"type": "server_vad"})
+    if detection is None:
+        return settings
+    changed = {**audio_input, "turn_detection": barge_in.detection(detection)}
+    return {**settings, "audio": {**audio, "input": changed}}
 
 
 _OWNERS: set[asyncio.Task[None]] = set()

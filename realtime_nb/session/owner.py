@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal
 
 from realtime_nb.errors import (
@@ -25,6 +25,7 @@ from realtime_nb.protocol.playback import PlaybackKey
 from realtime_nb.protocol.session_config import SessionConfig
 from realtime_nb.transport.base import Transport
 
+from .barge_in import BargeIn, BargeInWatch
 from .connection import Outbox, run_connection
 from .event_log import EventLog
 from .input_tape import InputTape
@@ -51,6 +52,7 @@ class SessionOwner:
         open_transport: opens the connection.
         config: what to ask for in the first `session.update`, {} for none.
         where: the server, for messages.
+        barge_in: when speech interrupts; at once by default.
         reconnect: what to do when the connection breaks.
         sleep: how to wait between attempts, in seconds.
     """
@@ -61,6 +63,7 @@ class SessionOwner:
         *,
         config: dict[str, Any],
         where: str,
+        barge_in: BargeIn | None = None,
         reconnect: Reconnect = NEVER,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -82,6 +85,7 @@ class SessionOwner:
         self._initial = config
         self._started_ns = time.monotonic_ns()
         self.interrupter = Interrupter(self)
+        self.barge_in = BargeInWatch(self, barge_in or BargeIn())
         self.restored: StateRestored | None = None
         self._gap_audio: deque[tuple[bytes, bytes]] = deque()
         self._reconnect = reconnect
@@ -200,7 +204,7 @@ class SessionOwner:
         self.tools.connection_lost()
         self.output.mute_open()
 
-    def chore(self, work: Awaitable[None]) -> asyncio.Task[None]:
+    def chore(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something of the session's own beside it; it ends with the session."""
 
         async def guarded() -> None:
@@ -212,6 +216,7 @@ class SessionOwner:
         task = asyncio.create_task(guarded())
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
         return task
 
     # --- sending ------------------------------------------------------------------------------------------------
@@ -271,6 +276,7 @@ class SessionOwner:
             self._take_audio(event)
         self.turns.take(event, logged, self.protocol.config)
         self._react(event)
+        self.barge_in.take(event)
         self.tools.take(event)
         self.observers.tell("on_event", logged)
         answered = self.requests.take(event)
@@ -299,11 +305,6 @@ class SessionOwner:
                 self._fatal = event
             case se.OutputAudioDone():
                 self._end_audio(PlaybackKey(event.item_id, event.content_index))
-            case se.SpeechStarted():
-                detection = self.protocol.config.audio.input.turn_detection
-                if detection is not None and detection.interrupt_response and self.output.audible:
-                    self.output.mute_open()
-                    self.chore(self.interrupter.cut("speech"))
 
     def _end_audio(self, key: PlaybackKey) -> None:
         self.output.end(key)

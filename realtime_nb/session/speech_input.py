@@ -77,6 +77,8 @@ class SpeechInput:
             self._owner.keep_for_later(pcm16, self._encoder.encode(pcm16, audio_format))
         if self._owner.state != "connected":
             return
+        if self._owner.barge_in.muted:
+            pcm16 = bytes(len(pcm16))
         if self._owner.waiting_ms() > MICROPHONE_BOUND_MS:
             self.dropped_ms += len(pcm16) / 48
             return
@@ -87,7 +89,7 @@ class SpeechInput:
         current = self._owner.protocol.config.audio.input.turn_detection
         if (kind == "none") == (current is None):
             return
-        detection = None if kind == "none" else {"type": "server_vad"}
+        detection = None if kind == "none" else self._owner.barge_in.policy.detection({"type": "server_vad"})
         update = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
         await self._owner.request(ce.SessionUpdate(session=update), lambda event: isinstance(event, se.SessionUpdated))
 

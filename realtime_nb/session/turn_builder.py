@@ -48,6 +48,7 @@ class TurnBuilder:
         self._started_ms: dict[str, float] = {}
         self._stopped_ms: dict[str, float] = {}
         self._committed_ms = 0.0
+        self._backchannels: set[str] = set()
 
     @property
     def current(self) -> Turn | None:
@@ -93,6 +94,11 @@ class TurnBuilder:
             self._tell_line(self.transcript.write(key.item_id, "assistant", heard_characters=0, status="cancelled"))
         self._tell_region(self.regions.close(f"response-{key.item_id}", now_ms))
 
+    def backchannel(self, item_id: str) -> None:
+        """Note that a user item was a short sound of listening: it belongs to no turn."""
+        self._backchannels.add(item_id)
+        self._tell_line(self.transcript.write(item_id, "user", status="backchannel"))
+
     def drained(self, key: PlaybackKey, now_ms: float) -> None:
         """Note that all of an item was rendered."""
         self._tell_region(self.regions.close(f"response-{key.item_id}", now_ms))
@@ -137,7 +143,7 @@ class TurnBuilder:
         item = event.item
         if isinstance(item, Message) and item.role == "user":
             item_id = str(item.id)
-            if any(item_id in turn.user_item_ids for turn in self.turns.values()):
+            if item_id in self._backchannels or any(item_id in turn.user_item_ids for turn in self.turns.values()):
                 return
             self._waiting_user_ids.append(item_id)
             if all(isinstance(part, InputText) for part in item.content):

@@ -1,0 +1,101 @@
+"""Whose speech interrupts what: at once, after a minimum, or never."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from realtime_nb.errors import ConfigurationError
+from realtime_nb.protocol.session_config import ServerVad
+from realtime_nb.session.barge_in import BargeIn
+from realtime_nb.session.opening import open_session
+from realtime_nb.session.session import Session
+from realtime_nb.session.settings import session_settings
+from realtime_nb.testing.scripted_server import Reply, ScriptedServer
+from tests.session.test_session import HERE, HandPlayer, tone, until
+
+pytestmark = pytest.mark.anyio
+
+
+@contextlib.asynccontextmanager
+async def answering(policy: BargeIn) -> AsyncIterator[tuple[Session, ScriptedServer, asyncio.Task[object]]]:
+    """A session in the middle of an answer that stops after three words."""
+    server = ScriptedServer(Reply(text="one two three four", stop_after_words=3))
+    async with server.running():
+        session = await open_session(HERE, settings=session_settings(), open_transport=server.open, barge_in=policy)
+        player = HandPlayer()
+        session.attach_player(player)
+        asking = asyncio.create_task(session.ask("count"))
+        await until(lambda: sum(player.written.values()) == 3 * 4800)
+        player.rendered.update(dict.fromkeys(player.written, 4800))
+        try:
+            yield session, server, asking
+        finally:
+            asking.cancel()
+            await session.aclose()
+
+
+async def test_a_backchannel_interrupts_nothing_and_is_not_answered() -> None:
+    async with answering(BargeIn(min_speech_ms=10_000)) as (session, server, asking):
+        server.protocol.input_buffer.append(bytes(48 * 300))
+        await server.speech_started(0)
+        committed = server.protocol.speech_stopped(200, start_ms=0)
+        server.protocol.transcribed(str(committed.item.id), "uh-huh", seconds=0.2)
+        await server.flush()
+        await until(lambda: any(line.status == "backchannel" for line in session.transcript))
+        server.go_on()
+        turn = await asking
+        assert (turn.status, turn.interrupted) == ("completed", None)
+        assert [line.text for line in session.transcript if line.status == "backchannel"] == ["uh-huh"]
+    assert server.received.count("response.create") == 1
+    assert "response.cancel" not in server.received
+
+
+async def test_speech_that_lasts_interrupts_and_is_answered() -> None:
+    async with answering(BargeIn(min_speech_ms=1)) as (session, server, asking):
+        server.protocol.input_buffer.append(bytes(48 * 3000))
+        await server.speech_started(0)
+        turn = await asking
+        assert (turn.status, turn.interrupted) == ("cancelled", "speech")
+        committed = server.protocol.speech_stopped(2500, start_ms=0)
+        server.protocol.transcribed(str(committed.item.id), "no, wait", seconds=2.5)
+        await server.flush()
+        server.go_on()
+        await until(lambda: len(session.history) == 2)
+        assert session.history[1].user_transcript == "no, wait"
+    assert server.received.count("response.create") == 2
+
+
+async def test_half_duplex_sends_silence_while_an_answer_sounds() -> None:
+    async with answering(BargeIn(interrupt="off")) as (session, server, asking):
+        detection = session.config.audio.input.turn_detection
+        assert isinstance(detection, ServerVad)
+        assert not detection.interrupt_response
+        await session.microphone_open()
+        session._speech.feed_microphone(tone(20).pcm16_bytes())
+        await until(lambda: server.protocol.input_buffer.buffered_ms == 20)
+        assert not any(server.protocol.input_buffer.take(0, 20))
+        server.go_on()
+        await asking
+        for key in list(session._owner.protocol.playback.parts):
+            session.playback.rendered(tuple(key), 10**9)
+        session._speech.feed_microphone(tone(20).pcm16_bytes())
+        await until(lambda: server.protocol.input_buffer.buffered_ms == 20)
+        assert any(server.protocol.input_buffer.take(20, 40))
+
+
+async def test_the_servers_own_interruption_is_the_default() -> None:
+    async with answering(BargeIn()) as (_, server, asking):
+        await server.speech_started(0)
+        turn = await asking
+        assert turn.interrupted == "speech"
+    assert "response.cancel" not in server.received
+
+
+@pytest.mark.parametrize("wrong", [{"interrupt": "sometimes"}, {"min_speech_ms": -1}])
+def test_what_cannot_be_meant_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError):
+        BargeIn(**wrong)  # type: ignore[arg-type]
