@@ -37,14 +37,24 @@ class SentenceSplitter:
         return rest
 
     def _next_end(self) -> int | None:
-        for match in _END.finditer(self._rest):
-            if self._rest[: match.end()].strip() and not _ABBREVIATION.search(self._rest[: match.start() + 1]):
-                return match.end()
-        if self._first:
-            for match in _PAUSE.finditer(self._rest):
-                if len(self._rest[: match.end()].strip()) >= FIRST_MIN_CHARS:
-                    return match.end()
+        ends = [end for end in (self._sentence_end(), self._early_pause()) if end is not None]
+        if ends:
+            return min(ends)
         if len(self._rest) > MAX_CHARS:
             space = self._rest.rfind(" ", 1, MAX_CHARS)
             return space if space > 0 else MAX_CHARS
+        return None
+
+    def _sentence_end(self) -> int | None:
+        for match in _END.finditer(self._rest):
+            if self._rest[: match.end()].strip() and not _ABBREVIATION.search(self._rest[: match.start() + 1]):
+                return match.end()
+        return None
+
+    def _early_pause(self) -> int | None:
+        if not self._first:
+            return None
+        for match in _PAUSE.finditer(self._rest):
+            if len(self._rest[: match.end()].strip()) >= FIRST_MIN_CHARS:
+                return match.end()
         return None

@@ -84,12 +84,13 @@ class TurnTaking:
             self._tune(self._detector, detection)
 
     def _tune(self, detector: SpeechDetector, detection: TurnDetection) -> None:
-        if isinstance(detection, ServerVad):
-            detector.threshold = detection.threshold
-            detector.prefix_padding_ms = detection.prefix_padding_ms
-            detector.silence_duration_ms = detection.silence_duration_ms
-        elif isinstance(detection, SemanticVad):
-            detector.silence_duration_ms = SEMANTIC_HOLD_MS[detection.eagerness]
+        if isinstance(detection, SemanticVad):
+            vad = ServerVad(silence_duration_ms=SEMANTIC_HOLD_MS[detection.eagerness])
+        else:
+            vad = detection
+        detector.threshold = vad.threshold
+        detector.prefix_padding_ms = vad.prefix_padding_ms
+        detector.silence_duration_ms = vad.silence_duration_ms
 
     # --- what the client does -----------------------------------------------------------------------------------
 

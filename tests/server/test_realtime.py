@@ -58,7 +58,7 @@ async def test_a_session_ends_at_its_maximum_duration() -> None:
 
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
     limits = Limits(unsent_bytes=200_000, close_wait_s=0.2)
-    async with serving(limits=limits) as server, connected(server, max_queue=1) as client:
+    async with serving(limits=limits) as server, connected(server, max_queue=1, close_timeout=0.1) as client:
         await client.until("session.created")
         client.socket.transport.pause_reading()
         patch = {"type": "session.update", "session": {"type": "realtime", "instructions": "long " * 20_000}}
