@@ -16,6 +16,7 @@ import anywidget
 from realtime_nb.errors import ConfigurationError, RealtimeError
 from realtime_nb.runtime import Runtime, runtime
 from realtime_nb.widgets import messages
+from realtime_nb.widgets.cell_ties import tie_to_cell
 from realtime_nb.widgets.comm_socket import pin_comm_routing, refuse_broken_ipykernel
 from realtime_nb.widgets.link_client import BinaryFrame, LinkClient
 from realtime_nb.widgets.media_link import MediaLink, hub
@@ -203,6 +204,7 @@ class LinkedWidget(BundledWidget):
         super().__init__(**traits)
         self._desk = self._make_desk()
         self.on_msg(self._from_comm)
+        tie_to_cell(self)
 
     def _make_desk(self) -> Desk:
         raise NotImplementedError

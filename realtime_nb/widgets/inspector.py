@@ -58,6 +58,7 @@ class InspectorDesk(Desk):
     async def close(self) -> None:
         """Stop observing and end the link."""
         self._feed.detach()
+        self._session = None
         await super().close()
 
     def _publish(self, message: messages.Message) -> None:
@@ -83,6 +84,7 @@ class EventInspector(LinkedWidget):
     def __init__(self, session_or_events: SessionPort | Iterable[LoggedEventPort]) -> None:
         self._source: Any = session_or_events
         super().__init__()
+        self._source = None
 
     def _make_desk(self) -> InspectorDesk:
         if hasattr(self._source, "observe"):

@@ -43,6 +43,7 @@ class Studio(LinkedWidget):
         self._given = session
         self._connect_options = connect_options
         super().__init__()
+        self._given = None
 
     @property
     def session(self) -> SessionPort | None:

@@ -166,6 +166,7 @@ class StudioDesk(Desk):
         self.feed.detach()
         self.uploads.close()
         self.link.clock_ms = monotonic_ms
+        self.session = self._connect = None
         await super().close()
 
     # --- what the link tells ----------------------------------------------------------------------------------
