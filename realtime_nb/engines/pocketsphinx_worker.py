@@ -45,6 +45,8 @@ ACOUSTIC_WIDTH = 0.2
 ACOUSTIC_TRUSTED = -3.4
 SLOWEST_WORDS_PER_S = 1.2
 GENERAL_CONFIDENCE = 0.8
+AGREED_CONFIDENCE = 0.8
+"""When both models hear the same words; the acoustic score alone is too harsh on one short word."""
 GENERAL_WAIT_S = 0.12
 GENERAL_WAIT_IN_DOUBT_S = 3.0
 IDLE_SLICE_BYTES = BYTES_PER_S // 25
@@ -234,13 +236,16 @@ class Recogniser:
     def hypothesis(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the transcript as if the utterance ended here."""
         utterance = self._utterances[payload["stream"]]
+        agreed = False
         if utterance.general is not None:
             general, outside = self._judge(utterance)
             if outside:
                 return _transcript(general, general.confidence * GENERAL_CONFIDENCE, in_domain=False)
+            agreed = bool(general.text) and general.text == utterance.read_domain().text
         utterance.end_domain()
         domain = utterance.read_domain()
-        return _transcript(domain, domain.confidence, in_domain=True)
+        confidence = max(domain.confidence, AGREED_CONFIDENCE) if agreed else domain.confidence
+        return _transcript(domain, confidence, in_domain=True)
 
     def _judge(self, utterance: Utterance) -> tuple[Reading, bool]:
         """Return the general decoder's reading and whether it is the one to take, waiting for it within bounds."""
