@@ -12,6 +12,7 @@ from realtime_nb.audio.g711 import encode_alaw, encode_mulaw
 from realtime_nb.audio.resample import resample
 from realtime_nb.engines import scripted
 from realtime_nb.engines.base import ChatRequest, EngineSet, Pcm16, SynthesizedChunk
+from realtime_nb.errors import EngineCrashed
 from tests.server.talking import PATIENCE_S, Client, connected, serving, silence, tone, without
 
 pytestmark = pytest.mark.anyio
@@ -402,3 +403,79 @@ async def test_a_user_who_speaks_in_time_is_not_idle() -> None:
         await client.hear(silence(800))
         await client.until("response.done")
         assert client.of("input_audio_buffer.timeout_triggered") == []
+
+
+async def test_a_commit_of_silence_is_an_item_like_any_other() -> None:
+    async with serving(scripted.create(texts=["a whisper"])) as server, connected(server) as client:
+        await client.update(audio={"input": {"transcription": {"model": "any"}}})
+        await client.hear(silence(600))
+        await client.send("input_audio_buffer.commit")
+        committed = await client.until("input_audio_buffer.committed")
+        completed = await client.until("conversation.item.input_audio_transcription.completed")
+        assert completed["item_id"] == committed["item_id"]
+        assert completed["transcript"] == "a whisper"
+        assert completed["usage"] == {"type": "duration", "seconds": 0.6}
+
+
+class DeafTranscriber(scripted.ScriptedTranscriber):
+    """Cannot open a stream the first time, and cannot be fed the second."""
+
+    async def open(self, **options: Any) -> Any:
+        stream = await super().open(**options)
+        if self.calls == 1:
+            raise EngineCrashed("The ears are closed.")
+        if self.calls == 2:
+            stream.feed = self._refuse  # type: ignore[method-assign]
+        return stream
+
+    def _refuse(self, pcm16: Pcm16) -> None:
+        raise EngineCrashed("The ears are full.")
+
+
+async def test_a_recogniser_that_cannot_open_or_keep_up_fails_those_turns_only() -> None:
+    engines = scripted.create()
+    engines.transcriber = DeafTranscriber(["at last"])
+    async with serving(engines) as server, connected(server) as client:
+        for message in ("The ears are closed.", "The ears are full."):
+            await client.hear(tone(600), silence(800))
+            response = (await client.until("response.done"))["response"]
+            assert response["status"] == "failed"
+            assert message in response["status_details"]["error"]["message"]
+        await client.hear(tone(600), silence(800))
+        assert (await client.until("response.done"))["response"]["status"] == "completed"
+        assert client.of("response.output_audio_transcript.done")[-1]["transcript"] == "You said: at last."
+
+
+class SlowToOpen(scripted.ScriptedTranscriber):
+    """Opens its first stream only when told."""
+
+    def __init__(self) -> None:
+        super().__init__(["never", "heard"])
+        self.may_open = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    async def open(self, **options: Any) -> Any:
+        stream = await super().open(**options)
+        if self.calls == 1:
+            await self.may_open.wait()
+            close = stream.aclose
+
+            async def aclose() -> None:
+                await close()
+                self.closed.set()
+
+            stream.aclose = aclose  # type: ignore[method-assign]
+        return stream
+
+
+async def test_a_stream_that_opens_after_its_turn_was_cleared_is_closed_again() -> None:
+    engines, transcriber = scripted.create(), SlowToOpen()
+    engines.transcriber = transcriber
+    async with serving(engines) as server, connected(server) as client:
+        await client.hear(tone(600))
+        await client.until("input_audio_buffer.speech_started")
+        await client.send("input_audio_buffer.clear")
+        await client.until("input_audio_buffer.cleared")
+        transcriber.may_open.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await transcriber.closed.wait()
