@@ -195,7 +195,7 @@ class Notice(Message, tag="notice", kw_only=True):
 class SessionState(Message, tag="session_state", kw_only=True):
     """The session as the UI shows it."""
 
-    state: Literal["idle", "connecting", "connected", "closed", "failed"]
+    state: Literal["idle", "connecting", "connected", "reconnecting", "closed", "failed"]
     endpoint: str = ""
     engine: str = ""
     model: str = ""

@@ -134,7 +134,7 @@ class SessionPort(Protocol):
         """The loop that the session lives on."""
 
     @property
-    def state(self) -> Literal["connecting", "connected", "closed", "failed"]:
+    def state(self) -> Literal["connecting", "connected", "reconnecting", "closed", "failed"]:
         """Where the session is in its life."""
 
     @property

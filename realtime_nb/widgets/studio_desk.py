@@ -106,7 +106,7 @@ class StudioDesk(Desk):
             RealtimeError: there is no way to connect, or connecting failed (also shown in the views).
         """
         async with self._connecting:
-            if self.session is not None and self.session.state in ("connected", "connecting"):
+            if self.session is not None and self.session.state in ("connected", "connecting", "reconnecting"):
                 return self.session
             if self._connect is None:
                 if self.session is not None:

@@ -161,7 +161,7 @@ export interface Notice {
 /** The session as the UI shows it. */
 export interface SessionState {
   type: "session_state";
-  state: "closed" | "connected" | "connecting" | "failed" | "idle";
+  state: "closed" | "connected" | "connecting" | "failed" | "idle" | "reconnecting";
   endpoint: string;
   engine: string;
   model: string;

@@ -9,6 +9,7 @@ const SESSION_WORDS: Record<SessionState["state"], string> = {
   idle: "Not connected",
   connecting: "Connecting…",
   connected: "Connected",
+  reconnecting: "Reconnecting…",
   closed: "Closed",
   failed: "Failed",
 };
@@ -52,7 +53,7 @@ export function header(scope: Scope, source: HeaderSource): HTMLElement {
     const names = [session.engine, session.model, session.voice && `voice ${session.voice}`].filter(Boolean);
     setText(engine, [...new Set(names)].join(" · "));
     engine.title = session.endpoint;
-    const connected = session.state === "connected" || session.state === "connecting";
+    const connected = ["connected", "connecting", "reconnecting"].includes(session.state);
     setLabel(connect, connected ? "Disconnect" : "Connect");
     connect.classList.toggle("rnb-button-primary", !connected);
   });

@@ -75,7 +75,7 @@ function abilities(scope: Scope, studio: StudioModel): { usable: Signal<boolean>
   const connected = new Signal(false);
   const update = (): void => {
     usable.set(studio.link.status.value.phase === "open" && studio.state.active.value);
-    connected.set(["connected", "connecting"].includes(studio.state.session.value.state));
+    connected.set(["connected", "connecting", "reconnecting"].includes(studio.state.session.value.state));
   };
   studio.link.status.subscribe(scope, update);
   studio.state.active.subscribe(scope, update);
