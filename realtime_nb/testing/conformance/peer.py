@@ -22,6 +22,7 @@ def of_response(response_id: str) -> Callable[[Event], bool]:
     return lambda event: event["response"].get("id") == response_id
 
 
+ERROR_PATIENCE_S = 3.0
 SETTLE_S = 5.0
 """How long a connection that is about to be closed may take to end what it began."""
 
@@ -45,12 +46,14 @@ class Refused(Exception):
 
     Attributes:
         frame: the error event.
+        event_types: what was waited for.
     """
 
-    def __init__(self, frame: Event) -> None:
+    def __init__(self, frame: Event, event_types: tuple[str, ...]) -> None:
         error = frame.get("error") or {}
         super().__init__(f"the server refused: {error.get('code')}: {error.get('message')}")
         self.frame = frame
+        self.event_types = event_types
 
 
 class ShapeLog:
@@ -162,21 +165,28 @@ class Peer:
             if event["type"] in event_types and where(event):
                 return event
             if event["type"] == "error" and (event.get("error") or {}).get("event_id") not in self._expected:
-                raise Refused(event)
+                raise Refused(event, event_types)
 
     def expect_error(self, event_id: str | None) -> None:
         """An error for this event is fine, whenever it comes."""
         self._expected.add(event_id)
 
-    async def error(self, event_id: str | None = None, patience_s: float | None = None) -> Event:
-        """Wait for the error that answers what was just sent, and return its `error` with the frame under "frame".
+    async def error(self, event_id: str | None, *instead: str, patience_s: float = ERROR_PATIENCE_S) -> Event:
+        """Wait for the error that answers what was just sent; return its `error`, with the frame under "frame".
 
-        Raises:
-            Missing: none came.
+        Args:
+            event_id: of what was sent, None if it had none.
+            instead: events that mean that it was accepted.
+            patience_s: how long the error may take.
+
+        Returns:
+            Just the frame, None if nothing came, where it was not an error.
         """
-        if event_id:
-            self.expect_error(event_id)
-        frame = await self.until("error", patience_s=patience_s)
+        self.expect_error(event_id)
+        try:
+            frame = await self.until("error", *instead, patience_s=patience_s)
+        except Missing as missing:
+            return {"frame": missing.last}
         return {**(frame.get("error") or {}), "frame": frame}
 
     async def quiet(self, for_s: float) -> list[Event]:
@@ -204,7 +214,7 @@ class Peer:
     async def settle_and_close(self) -> None:
         """Let what was begun end, close, and judge what never did. Never raises."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + SETTLE_S
+        deadline = loop.time() + min(SETTLE_S, self.patience_s)
         try:
             while self.envelope.open and loop.time() < deadline:
                 await self.next(max(0.001, deadline - loop.time()))

@@ -89,17 +89,24 @@ async def _play(target: Target, scenario: Scenario, shapes: ShapeLog, turnstile:
 
 def _stopped(trial: Trial, why: str, event_types: tuple[str, ...], frame: object) -> None:
     """Fail the row that the server owed, or the next one; the rest is not tested."""
-    unjudged = trial.unjudged
-    owed = [key for key in unjudged if trial.row_event(key) in event_types] or unjudged
-    for key in owed[:1]:
+    for key in _owed(trial, event_types):
         trial.check(key, False, frame, why)
     _leave(trial, f"stopped before: {why}")
 
 
 def _refused(trial: Trial, refused: Refused) -> None:
-    for key in trial.unjudged[:1]:
-        trial.unsupported(key, refused.frame)
+    honest = (refused.frame.get("error") or {}).get("type") == "invalid_request_error"
+    for key in _owed(trial, refused.event_types):
+        if honest:
+            trial.unsupported(key, refused.frame)
+        else:
+            trial.check(key, False, refused.frame, str(refused))
     _leave(trial, f"stopped before: {refused}")
+
+
+def _owed(trial: Trial, event_types: tuple[str, ...]) -> list[str]:
+    unjudged = trial.unjudged
+    return ([key for key in unjudged if trial.row_event(key) in event_types] or unjudged)[:1]
 
 
 def _leave(trial: Trial, why: str) -> None:

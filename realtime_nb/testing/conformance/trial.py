@@ -20,6 +20,7 @@ from realtime_nb.transport.websocket import WebSocketTransport, open_websocket
 
 FRAME_MS = 40
 FRAME_BYTES = FRAME_MS * 48
+UNSUPPORTED = ("unsupported", "not_supported", "not_implemented", "unknown_event")
 SILENCE_BEFORE_MS = 400
 SILENCE_AFTER_MS = 1500
 
@@ -43,6 +44,15 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         pairs = {**dict(parse_qsl(parts.query)), **query}
         kept = urlencode({key: value for key, value in pairs.items() if value is not None})
         return urlunsplit(parts._replace(query=kept))
+
+
+def says_unsupported(frame: Any) -> bool:
+    """Return whether a frame is an error that says, honestly, that the server has no such thing."""
+    if not isinstance(frame, dict) or frame.get("type") != "error":
+        return False
+    error = frame.get("error") or {}
+    code = str(error.get("code"))
+    return (code == "invalid_value" and error.get("param") == "type") or any(word in code for word in UNSUPPORTED)
 
 
 class NotApplicable(Exception):
@@ -72,6 +82,9 @@ class Trial:
         """Judge a row; judged more than once it passes only if it always did."""
         before = self.findings.get(key)
         if before is not None and before.verdict is Verdict.FAIL:
+            return
+        if not ok and says_unsupported(frame):
+            self.unsupported(key, frame)
             return
         verdict = Verdict.PASS if ok else Verdict.FAIL
         self._settle(key, verdict, "" if ok else why or "it is not so", None if ok else frame)

@@ -108,7 +108,7 @@ async def order(trial: Trial) -> None:
     trial.check("root", root["previous_item_id"] in (None, "root"), root)
     lost = message("user", text("Nowhere."), id="item_conformance_lost")
     sent = await peer.send("conversation.item.create", item=lost, previous_item_id="item_nobody")
-    problem = await peer.error(sent)
+    problem = await peer.error(sent, "conversation.item.done")
     gone = await _retrieve(peer, "item_conformance_lost")
     trial.check("unknown", gone["type"] == "error", gone, "it was inserted all the same")
     trial.check("unknown", problem.get("event_id") == sent, problem["frame"], "the error does not echo event_id")
@@ -150,10 +150,11 @@ async def retrieve(trial: Trial) -> None:
     trial.check("delete", deleted["item_id"] == item_id and gone["type"] == "error", gone, "it is still there")
     for verb in ("retrieve", "delete", "truncate"):
         more = {"content_index": 0, "audio_end_ms": 100} if verb == "truncate" else {}
-        problem = await peer.error(await peer.send(f"conversation.item.{verb}", item_id="item_nobody", **more))
+        sent = await peer.send(f"conversation.item.{verb}", item_id="item_nobody", **more)
+        problem = await peer.error(sent, f"conversation.item.{verb}d")
         right = problem.get("code") == f"item_{verb}_invalid_item_id"
         trial.check(f"{verb}_unknown", right, problem["frame"], f"code {problem.get('code')}")
-    problem = await peer.error(await peer.send("conversation.item.retrieve"))
+    problem = await peer.error(await peer.send("conversation.item.retrieve"), "conversation.item.retrieved")
     trial.check("missing", problem.get("code") == "missing_required_parameter", problem["frame"])
     audio = trial.target.clip.samples[:24_000].astype("<i2").tobytes()
     part = {"type": "input_audio", "audio": base64.b64encode(audio).decode()}

@@ -71,7 +71,7 @@ async def refused(trial: Trial) -> None:
 
     async def refuse(key: str, codes: tuple[str, ...], **session: Any) -> dict[str, Any]:
         sent = await peer.send("session.update", session=session)
-        problem = await peer.error(sent)
+        problem = await peer.error(sent, "session.updated")
         trial.check(key, problem.get("code") in codes, problem["frame"], f"code {problem.get('code')}")
         trial.check("echo", problem.get("event_id") == sent, problem["frame"])
         return problem
@@ -89,7 +89,7 @@ async def refused(trial: Trial) -> None:
     idle = {"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 100}}}
     await refuse("idle", ("invalid_value",), type="realtime", audio=idle)
     both = {"type": "realtime", "instructions": "After.", "audio": {"output": {"speed": 9}}}
-    await peer.error(await peer.send("session.update", session=both))
+    await peer.error(await peer.send("session.update", session=both), "session.updated")
     now = await trial.update(peer)
     trial.check("atomic", now["instructions"] == "Before." and now["audio"]["output"]["speed"] == 1.0, now)
     sent = await peer.send("session.update", session={"type": "realtime", "model": "another-model"})

@@ -163,7 +163,7 @@ async def input_buffer(trial: Trial) -> None:
     peer = await trial.open(audio=NO_VAD)
 
     async def refuse(key: str) -> None:
-        problem = await peer.error(await peer.send("input_audio_buffer.commit"))
+        problem = await peer.error(await peer.send("input_audio_buffer.commit"), "conversation.item.done")
         right = problem.get("code") == "input_audio_buffer_commit_empty"
         trial.check(key, right, problem["frame"], f"code {problem.get('code')}")
 

@@ -10,6 +10,7 @@ from realtime_nb.testing.conformance.scenario import core, full, scenario
 from realtime_nb.testing.conformance.trial import NotApplicable, Trial
 
 BYTES_PER_MS = 48
+TRUNCATED = "conversation.item.truncated"
 
 
 @scenario(
@@ -30,7 +31,7 @@ async def truncate(trial: Trial) -> None:
     said = next(one for one in peer.of("response.output_audio_transcript.done") if one["item_id"] == item_id)
     before = await _retrieve(peer, item_id)
     cost_before = await _cost(trial, peer, item_id)
-    problem = await peer.error(await _truncate(peer, item_id, length_ms + 500))
+    problem = await peer.error(await _truncate(peer, item_id, length_ms + 500), TRUNCATED)
     kept = await _retrieve(peer, item_id)
     whole = kept["item"]["content"] == before["item"]["content"]
     trial.check("beyond", problem.get("code") and whole, problem["frame"], "the item was cut all the same")
@@ -52,7 +53,7 @@ async def truncate(trial: Trial) -> None:
     answer = await peer.until("error", "conversation.item.truncated")
     trial.check("twice", answer["type"] == "error", answer, "it was acknowledged")
     user = await trial.say(peer, "Thank you.")
-    problem = await peer.error(await _truncate(peer, user["item"]["id"], 100))
+    problem = await peer.error(await _truncate(peer, user["item"]["id"], 100), TRUNCATED)
     trial.check("user", problem.get("code"), problem["frame"])
     after = await trial.respond(peer, output_modalities=["text"])
     trial.check("next", after["status"] == "completed", peer.of("response.done")[-1])
