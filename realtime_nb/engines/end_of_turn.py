@@ -22,165 +22,26 @@ LONGEST_HOLD_MS = {"low": 8000, "medium": 4000, "auto": 4000, "high": 2000}
 SHORTEST_HOLD_MS = {"low": 700, "medium": 400, "auto": 400, "high": 220}
 LOOK_BACK_MS = 700
 
-OPEN_ENDINGS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "my",
-        "your",
-        "his",
-        "its",
-        "our",
-        "their",
-        "every",
-        "and",
-        "or",
-        "but",
-        "because",
-        "so",
-        "if",
-        "when",
-        "while",
-        "although",
-        "unless",
-        "until",
-        "than",
-        "then",
-        "to",
-        "of",
-        "in",
-        "on",
-        "at",
-        "for",
-        "from",
-        "with",
-        "by",
-        "about",
-        "into",
-        "over",
-        "under",
-        "between",
-        "without",
-        "i",
-        "he",
-        "she",
-        "we",
-        "they",
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "am",
-        "been",
-        "do",
-        "does",
-        "did",
-        "have",
-        "has",
-        "had",
-        "can",
-        "could",
-        "will",
-        "would",
-        "shall",
-        "should",
-        "may",
-        "might",
-        "must",
-        "want",
-        "need",
-        "like",
-        "let's",
-        "very",
-        "really",
-        "just",
-        "also",
-        "not",
-        "which",
-        "who",
-        "whose",
-        "where",
-        "what",
-        "how",
-        "number",
-        "called",
-        "named",
-    ]
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+OPEN_ENDINGS = _words(
+    """a an the my your his its our their every
+    and or but because so if when while although unless until than then
+    to of in on at for from with by about into over under between without
+    i he she we they is are was were be am been do does did have has had can could will would shall should may
+    might must want need let's very really just also not which who whose where what how
+    number called named"""
 )
-QUESTION_OPENINGS = frozenset(
-    [
-        "what",
-        "where",
-        "when",
-        "who",
-        "whom",
-        "whose",
-        "which",
-        "why",
-        "how",
-        "is",
-        "are",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "will",
-        "would",
-        "have",
-        "has",
-    ]
+QUESTION_OPENINGS = _words(
+    "what where when who whom whose which why how is are do does did can could will would have has"
 )
-OBJECTS = frozenset(
-    ["it", "you", "this", "that", "these", "those", "some", "any", "her", "them", "me", "him", "us", "one"]
-)
-FILLERS = frozenset(["um", "uh", "er", "erm", "hmm", "mm", "well", "like"])
-QUESTION_ENDINGS = frozenset(
-    [
-        "do",
-        "does",
-        "did",
-        "is",
-        "are",
-        "was",
-        "were",
-        "am",
-        "be",
-        "have",
-        "has",
-        "can",
-        "could",
-        "i",
-        "he",
-        "she",
-        "we",
-        "they",
-        "at",
-        "from",
-    ]
-)
-CLOSED = frozenset(
-    [
-        "please",
-        "thanks",
-        "thank",
-        "bye",
-        "goodbye",
-        "yes",
-        "no",
-        "yeah",
-        "okay",
-        "ok",
-        "stop",
-        "hello",
-        "hi",
-        "help",
-        "right",
-        "sure",
-    ]
-)
+QUESTION_ENDINGS = _words("do does did is are was were am be have has can could i he she we they at from")
+OBJECTS = _words("it you this that these those some any her them me him us one")
+FILLERS = _words("um uh er erm hmm mm well like")
+CLOSED = _words("please thanks thank bye goodbye yes no yeah okay ok stop hello hi help right sure")
 
 
 class EndOfTurn(NamedTuple):
