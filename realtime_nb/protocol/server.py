@@ -13,6 +13,7 @@ from . import client_events as ce
 from . import server_events as se
 from .codec import decode_client_event
 from .connection import Connection
+from .conversation import Conversation
 from .ids import IdFactory
 from .input_buffer import InputBuffer
 from .items import FunctionCall, InputAudio, Item, ItemReference, Message, without_audio
@@ -93,6 +94,13 @@ class ServerProtocol(Connection):
     def open(self) -> None:
         """Queue `session.created`; call once, first."""
         self.emit(se.SessionCreated(session=self._session()))
+
+    def close(self) -> None:
+        """The connection has ended: forget the conversation with all its audio."""
+        self.conversation = Conversation()
+        self.input_buffer.clear()
+        self.spoken = AudioLedger()
+        self.active.clear()
 
     @property
     def active_default(self) -> ServerResponse | None:

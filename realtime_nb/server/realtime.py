@@ -75,6 +75,7 @@ class RealtimeConnection:
         except* Exception:
             logger.exception("a realtime connection failed")
         finally:
+            self._protocol.close()
             await self._leave(goodbye, writer)
 
     async def _serve(self) -> Goodbye:
