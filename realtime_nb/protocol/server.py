@@ -266,7 +266,11 @@ class ServerProtocol(Connection):
 
     def _truncate(self, event: ce.ConversationItemTruncate) -> list[Action]:
         item = self._find(event.item_id, "truncate")
+        for response in self.active.values():
+            response.measure(event.item_id)
         self.spoken.truncate(item, event.content_index, event.audio_end_ms)
+        for response in self.active.values():
+            response.was_cut(event.item_id)
         self.emit(
             se.ConversationItemTruncated(
                 item_id=event.item_id, content_index=event.content_index, audio_end_ms=event.audio_end_ms

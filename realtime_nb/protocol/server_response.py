@@ -62,7 +62,9 @@ class ServerResponse:
         self.audio_bytes = 0
         self.characters = 0
         self._audio = bytearray()
+        self._words = ""
         self._marks: list[SpokenMark] = []
+        self._cut = False
         self._open_message: Message | None = None
 
     @property
@@ -106,7 +108,9 @@ class ServerResponse:
         message.content.append(OutputAudio(transcript="") if spoken else OutputText())
         self._open_message = message
         self._audio.clear()
+        self._words = ""
         self._marks = []
+        self._cut = False
         part = se.PartPreview(type="audio", transcript="") if spoken else se.PartPreview(type="text", text="")
         self._emit(se.ContentPartAdded(part=part, **self._rc()))
         return str(message.id)
@@ -123,7 +127,9 @@ class ServerResponse:
         """Append to the transcript of a spoken answer; it may run ahead of the audio."""
         part = self._open_part()
         if isinstance(part, OutputAudio):
-            part.transcript = (part.transcript or "") + delta
+            self._words += delta
+            if not self._cut:
+                part.transcript = self._words
             self.characters += len(delta)
             self._emit(se.OutputAudioTranscriptDelta(delta=delta, **self._rc()))
 
@@ -139,6 +145,20 @@ class ServerResponse:
         if self._open_message is not None:
             self._marks.append(SpokenMark(audio_end_ms, characters))
 
+    def measure(self, item_id: str) -> None:
+        """Make an open spoken message known to truncation, as far as it has come."""
+        message = self._open_message
+        part = message.content[0] if message is not None and message.id == item_id else None
+        if isinstance(part, OutputAudio) and not self._cut:
+            part.audio = bytes(self._audio)
+            per_ms = bytes_per_ms(self.settings.format)
+            self._protocol.spoken.note_speech(item_id, list(self._marks), len(self._audio) / per_ms, per_ms)
+
+    def was_cut(self, item_id: str) -> None:
+        """An open message was truncated: what it still gets is sent, but is no part of the conversation."""
+        if self._open_message is not None and self._open_message.id == item_id:
+            self._cut = True
+
     def end_message(self, status: str = "completed") -> None:
         """Close the open message with all its dones."""
         message = self._open_message
@@ -147,11 +167,9 @@ class ServerResponse:
         part = message.content[0]
         if isinstance(part, OutputAudio):
             self._emit(se.OutputAudioDone(**self._rc()))
-            self._emit(se.OutputAudioTranscriptDone(transcript=part.transcript or "", **self._rc()))
-            preview = se.PartPreview(type="audio", transcript=part.transcript)
-            part.audio = bytes(self._audio)
-            per_ms = bytes_per_ms(self.settings.format)
-            self._protocol.spoken.note_speech(str(message.id), list(self._marks), len(self._audio) / per_ms, per_ms)
+            self._emit(se.OutputAudioTranscriptDone(transcript=self._words, **self._rc()))
+            preview = se.PartPreview(type="audio", transcript=self._words)
+            self.measure(str(message.id))
         else:
             words = part.text if isinstance(part, OutputText) else ""
             self._emit(se.OutputTextDone(text=words, **self._rc()))

@@ -295,6 +295,31 @@ def test_truncation_keeps_the_audio_and_the_whole_words_that_were_heard(
         assert driver.server.spoken.audio_ms(item_id) == left_ms
 
 
+@given(WORDS, WORDS, st.integers(0, 1300))
+def test_what_is_said_after_a_truncation_is_sent_but_never_kept(words: list[str], more: list[str], cut_ms: int) -> None:
+    driver = Driver()
+    response = driver.respond()
+    item_id = speak(response, *words)
+    driver.out()
+    (answer,) = driver.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=cut_ms)
+    refused = cut_ms > 100 * len(words)
+    assert answer["type"] == ("error" if refused else "conversation.item.truncated")
+    for word in more:
+        response.transcript(word)
+        response.audio(bytes(4800))
+    response.cancel("client_cancelled")
+    out = driver.out()
+    (transcript,) = [event["transcript"] for event in out if event["type"] == "response.output_audio_transcript.done"]
+    assert transcript == "".join(words + more)
+    assert types(out).count("response.output_audio.delta") == len(more)
+    kept_ms = 100 * len(words + more) if refused else cut_ms
+    (retrieved,) = driver.send("conversation.item.retrieve", item_id=item_id)
+    part = retrieved["item"]["content"][0]
+    assert part["transcript"] == "".join(words + more if refused else words[: cut_ms // 100]).rstrip()
+    assert len(base64.b64decode(part["audio"])) == 48 * kept_ms
+    assert driver.server.spoken.audio_ms(item_id) == kept_ms
+
+
 def test_only_spoken_assistant_items_can_be_truncated() -> None:
     driver = Driver()
     item_id = driver.say()
