@@ -1,4 +1,4 @@
-"""The command line: `realtime-nb serve`, `realtime-nb conformance`."""
+"""The command line: `realtime-nb serve`, `realtime-nb conformance`, `realtime-nb load`."""
 
 from __future__ import annotations
 
@@ -135,9 +135,43 @@ def _conformance(options: argparse.Namespace) -> int:
     return 0 if report.passed else 1
 
 
+# --- load -------------------------------------------------------------------------------------------------------
+
+
+def _load_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", help="base URL of the server: http(s)://…/v1 or ws(s)://…")
+    parser.add_argument("--sessions", type=int, default=10, help="users that talk at once (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long they talk (default: %(default)g)")
+    parser.add_argument("--key", help="the API key for the server (default: OPENAI_API_KEY)")
+    parser.add_argument("--model", help="the model to ask for")
+    parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--clip", metavar="AUDIO", help="one spoken sentence to use instead of the bundled one")
+    parser.add_argument("--frame-ms", type=int, default=40, help="audio in one message (default: %(default)s)")
+    parser.add_argument("--allow-remote", action="store_true", help="the server is elsewhere, and mine to load")
+
+
+def _load(options: argparse.Namespace) -> int:
+    from realtime_nb.testing.load import command
+
+    report = command.run(
+        options.url,
+        api_key=options.key,
+        model=options.model,
+        sessions=options.sessions,
+        seconds=options.seconds,
+        clip=options.clip,
+        frame_ms=options.frame_ms,
+        allow_remote=options.allow_remote,
+        json_path=options.json,
+    )
+    print("\n".join(report.lines()))
+    return 0 if report.clean else 1
+
+
 COMMANDS = (
     Command("serve", "Serve the OpenAI Realtime protocol with local engines.", _serve_options, _serve),
     Command("conformance", "Judge how faithful a Realtime server is.", _conformance_options, _conformance),
+    Command("load", "Let many users talk to a server at once, and measure.", _load_options, _load),
 )
 
 

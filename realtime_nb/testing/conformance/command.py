@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 
 from realtime_nb.audio import AudioClip, bundled
-from realtime_nb.audio.speech_bounds import speech_bounds_ms
-from realtime_nb.errors import AudioError, ConfigurationError
+from realtime_nb.errors import ConfigurationError
 from realtime_nb.session.endpoint import choose_endpoint
 from realtime_nb.testing.conformance.report import Report
 from realtime_nb.testing.conformance.results import Profile
 from realtime_nb.testing.conformance.runner import run_conformance
 from realtime_nb.testing.conformance.scenarios import ALL
 from realtime_nb.testing.conformance.trial import Target
+from realtime_nb.testing.spoken_clip import with_bounds
 
 DEFAULT_CLIP = "what_can_you_do"
 
@@ -43,22 +43,6 @@ def target(
     """
     endpoint = choose_endpoint(url=url, api_key=api_key, model=model)
     return Target(endpoint=endpoint, clip=with_bounds(clip or bundled.clip(DEFAULT_CLIP)), patience_s=patience_s)
-
-
-def with_bounds(clip: AudioClip) -> AudioClip:
-    """Return the clip at 24 kHz with its true start and end of speech, measured if they are not known.
-
-    Raises:
-        AudioError: nothing in it stands out as speech.
-    """
-    if clip.sample_rate_hz != 24_000:
-        clip = clip.resampled(24_000)
-    if clip.speech_start_ms is not None and clip.speech_end_ms is not None:
-        return clip
-    bounds = speech_bounds_ms(clip.samples, clip.sample_rate_hz)
-    if bounds is None:
-        raise AudioError("There is no speech in the clip.", what_now="Give a recording of one spoken sentence.")
-    return AudioClip(clip.samples, title=clip.title, speech_start_ms=bounds[0], speech_end_ms=bounds[1])
 
 
 def run(
