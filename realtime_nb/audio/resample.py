@@ -22,6 +22,7 @@ KAISER_BETA = 9.0
 ROLLOFF = 0.93
 """Cut-off as a share of the lower rate's Nyquist frequency."""
 
+_FEW_PHASES = 16
 _BLOCK_OUTPUTS = 8_192
 _BLOCK_INPUTS = 1 << 18
 
@@ -94,18 +95,35 @@ class Resampler:
         signal = np.concatenate((self._history, samples))
         end = len(samples) * self._up
         n_outputs = max(0, -(-(end - self._position) // self._down))
-        output = np.empty(n_outputs, dtype=np.int16)
         width = 2 * self._half
-        if n_outputs:
-            windows = np.lib.stride_tricks.sliding_window_view(signal, width)
-        for first in range(0, n_outputs, _BLOCK_OUTPUTS):
-            last = min(first + _BLOCK_OUTPUTS, n_outputs)
-            position = self._position + np.arange(first, last) * self._down
-            block = np.einsum("ij,ij->i", windows[position // self._up], self._taps[position % self._up])
-            output[first:last] = np.clip(np.rint(block), -32_768, 32_767)
+        fill = self._fill_by_phase if self._up <= _FEW_PHASES else self._fill_by_output
+        sums = np.empty(n_outputs)
+        fill(signal, sums)
+        np.rint(sums, out=sums)
+        np.maximum(sums, -32_768, out=sums)
+        np.minimum(sums, 32_767, out=sums)
+        output = sums.astype(np.int16)
         self._position += n_outputs * self._down - end
         self._history = signal[len(signal) - (width - 1) :]
         return output
+
+    def _fill_by_phase(self, signal: npt.NDArray[np.float64], sums: npt.NDArray[np.float64]) -> None:
+        """Fill the outputs phase by phase; windows of one phase are `down` samples apart, so nothing is copied."""
+        width, step = 2 * self._half, signal.itemsize
+        for first in range(min(self._up, len(sums))):
+            start, phase = divmod(self._position + first * self._down, self._up)
+            n_windows = -(-(len(sums) - first) // self._up)
+            shape, strides = (n_windows, width), (self._down * step, step)
+            windows = np.ndarray(shape, signal.dtype, signal, start * step, strides)
+            sums[first :: self._up] = np.einsum("ij,j->i", windows, self._taps[phase])
+
+    def _fill_by_output(self, signal: npt.NDArray[np.float64], sums: npt.NDArray[np.float64]) -> None:
+        windows = np.lib.stride_tricks.sliding_window_view(signal, 2 * self._half) if len(sums) else signal
+        for first in range(0, len(sums), _BLOCK_OUTPUTS):
+            last = min(first + _BLOCK_OUTPUTS, len(sums))
+            position = self._position + np.arange(first, last) * self._down
+            taps = self._taps[position % self._up]
+            np.einsum("ij,ij->i", windows[position // self._up], taps, out=sums[first:last])
 
 
 def resample(pcm16: Pcm16, from_hz: int, to_hz: int) -> Pcm16:

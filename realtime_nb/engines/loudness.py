@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import numpy as np
 
@@ -17,8 +16,9 @@ def level_dbfs(pcm16: Pcm16) -> float:
     """Return the RMS level of the samples in dB below a full-scale square wave, its mean removed; at least -100."""
     if not len(pcm16):
         return SILENT_DBFS
-    samples = pcm16.astype(np.float32)
-    power = cast(float, samples.var())
+    samples = pcm16.astype(np.float64)
+    mean = float(np.add.reduce(samples)) / len(samples)
+    power = float(np.dot(samples, samples)) / len(samples) - mean * mean
     return max(SILENT_DBFS, 10 * math.log10(power / 32768.0**2)) if power > 0 else SILENT_DBFS
 
 
