@@ -17,7 +17,7 @@ from .input_buffer import MIN_COMMIT_MS
 from .items import InputAudio, Message, OutputAudio, OutputText
 from .playback import Playback, PlaybackKey
 from .response import Response, ResponsePhase, next_phase
-from .session_config import SessionConfig, bytes_per_ms
+from .session_config import AudioFormat, SessionConfig, bytes_per_ms
 
 
 class ClientProtocol(Connection):
@@ -38,6 +38,7 @@ class ClientProtocol(Connection):
         self.playback = Playback()
         self.phases: dict[str, ResponsePhase] = {}
         self.out_of_band: set[str] = set()
+        self._formats: dict[str, AudioFormat] = {}
         self._creates_pending = 0
         self._cancel_on_arrival = False
         self._appended_ms = 0.0
@@ -195,6 +196,7 @@ class ClientProtocol(Connection):
 
     def _on_response_created(self, event: se.ResponseCreated) -> None:
         response = event.response
+        self._note_format(response)
         self.phases[response.id] = next_phase(ResponsePhase.REQUESTED, "created")
         if response.conversation_id is None:
             self.out_of_band.add(response.id)
@@ -203,6 +205,14 @@ class ClientProtocol(Connection):
         if self._cancel_on_arrival and response.conversation_id is not None:
             self._cancel_on_arrival = False
             self._queue(ce.ResponseCancel(response_id=response.id))
+
+    def _note_format(self, response: Response) -> None:
+        output = (response.audio or {}).get("output")
+        own = output.get("format") if isinstance(output, dict) else None
+        try:
+            self._formats[response.id] = msgspec.convert(own, AudioFormat) if own else self.config.audio.output.format
+        except msgspec.ValidationError:
+            return
 
     def _on_response_done(self, event: se.ResponseDone) -> None:
         response: Response = event.response
@@ -225,8 +235,12 @@ class ClientProtocol(Connection):
         elif isinstance(part, OutputAudio):
             part.transcript = (part.transcript or "") + event.delta
 
+    def output_format(self, response_id: str) -> AudioFormat:
+        """Return the audio format of a response: its own, else the session's."""
+        return self._formats.get(response_id, self.config.audio.output.format)
+
     def _on_audio(self, event: se.OutputAudioDelta) -> None:
-        format_bytes_per_ms = bytes_per_ms(self.config.audio.output.format)
+        format_bytes_per_ms = bytes_per_ms(self.output_format(event.response_id))
         samples = len(event.delta) // 2 if format_bytes_per_ms == 48 else len(event.delta) * 3
         self.playback.received(PlaybackKey(event.item_id, event.content_index), samples)
 

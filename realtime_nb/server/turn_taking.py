@@ -13,6 +13,7 @@ from collections import deque
 import numpy as np
 
 from realtime_nb.engines.base import RECOGNISER_SAMPLE_RATE_HZ, Pcm16
+from realtime_nb.engines.end_of_turn import LONGEST_HOLD_MS, hold_ms, judge
 from realtime_nb.engines.turn_detector import (
     SilenceBegan,
     SpeechDetector,
@@ -39,13 +40,13 @@ SLICES_PER_BREATH = 10
 SAMPLES_PER_MS = RECOGNISER_SAMPLE_RATE_HZ // 1000
 KEPT_BEFORE_PREFIX_MS = 1000
 """Silence kept beyond the prefix padding; a detector finds an onset at most 300 ms late."""
-SEMANTIC_HOLD_MS = {"low": 1200, "medium": 700, "auto": 700, "high": 400}
 
 
 class TurnTaking:
     """Follows one connection's user audio.
 
-    `semantic_vad` is for now a `server_vad` whose hold goes by eagerness; it does not yet read the words.
+    With `semantic_vad` every silence is judged by the words so far and by how the voice ended; the surer that the
+    speaker is done, the shorter the hold, between the bounds of the eagerness.
     """
 
     def __init__(self, wire: Wire, ears: Ears, replies: Replies) -> None:
@@ -55,6 +56,7 @@ class TurnTaking:
         self._utterance: Utterance | None = None
         self._held: list[Pcm16] | None = None
         self._drafting: asyncio.Task[None] | None = None
+        self._judging: asyncio.Task[None] | None = None
         self._draft: Draft | None = None
         self._start_ms = 0.0
         self._response_due = False
@@ -85,7 +87,7 @@ class TurnTaking:
 
     def _tune(self, detector: SpeechDetector, detection: TurnDetection) -> None:
         if isinstance(detection, SemanticVad):
-            vad = ServerVad(silence_duration_ms=SEMANTIC_HOLD_MS[detection.eagerness])
+            vad = ServerVad(silence_duration_ms=LONGEST_HOLD_MS[detection.eagerness])
         else:
             vad = detection
         detector.threshold = vad.threshold
@@ -170,8 +172,10 @@ class TurnTaking:
                 self._started(signal, detector)
             case SilenceBegan():
                 self._held = []
+                self._judge_the_end(detector)
                 self._begin_draft()
             case SpeechResumed():
+                self._forget_the_judgement(detector)
                 self._drop_draft()
                 self._feed_held()
             case SpeechStopped():
@@ -208,6 +212,30 @@ class TurnTaking:
         elif draft is not None:
             draft.discard()
         self._wire.flush()
+
+    # --- semantic VAD -------------------------------------------------------------------------------------------
+
+    def _judge_the_end(self, detector: SpeechDetector) -> None:
+        if isinstance(self._detection, SemanticVad) and self._utterance is not None:
+            work = self._judge(self._utterance, detector, self._detection)
+            self._judging = self._wire.spawn(work, name="turn-judgement")
+
+    async def _judge(self, utterance: Utterance, detector: SpeechDetector, detection: SemanticVad) -> None:
+        """Set how long this silence must last. Without a recogniser the voice alone decides."""
+        try:
+            words = (await utterance.hypothesis()).text
+        except EngineError:
+            words = ""
+        voice = np.concatenate(list(self._history))
+        verdict = await asyncio.to_thread(judge, words, voice, RECOGNISER_SAMPLE_RATE_HZ)
+        detector.silence_duration_ms = hold_ms(verdict, detection.eagerness)
+
+    def _forget_the_judgement(self, detector: SpeechDetector) -> None:
+        if self._judging is not None:
+            self._judging.cancel()
+            self._judging = None
+        if isinstance(self._detection, SemanticVad):
+            detector.silence_duration_ms = LONGEST_HOLD_MS[self._detection.eagerness]
 
     # --- replies ------------------------------------------------------------------------------------------------
 

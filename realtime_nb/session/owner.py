@@ -290,7 +290,7 @@ class SessionOwner:
 
     def _take_audio(self, event: se.OutputAudioDelta) -> None:
         key = PlaybackKey(event.item_id, event.content_index)
-        pcm16 = self.output.take(key, event.delta, self.protocol.config.audio.output.format)
+        pcm16 = self.output.take(key, event.delta, self.protocol.output_format(event.response_id))
         turn = self.turns.turns.get(event.response_id)
         if turn is not None:
             turn.add_audio(pcm16)

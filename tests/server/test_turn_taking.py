@@ -346,17 +346,6 @@ async def test_turn_detection_can_be_switched_in_the_middle() -> None:
         assert client.types.count("input_audio_buffer.speech_stopped") == 1
 
 
-@pytest.mark.parametrize(("eagerness", "hold_ms"), [("high", 400), ("low", 1200)])
-async def test_semantic_vad_waits_by_eagerness(eagerness: str, hold_ms: int) -> None:
-    async with serving() as server, connected(server) as client:
-        detection = {"type": "semantic_vad", "eagerness": eagerness}
-        session = await client.update(audio={"input": {"turn_detection": detection}})
-        assert session["audio"]["input"]["turn_detection"]["eagerness"] == eagerness
-        await client.hear(silence(500), tone(600), silence(2000))
-        stopped = await client.until("input_audio_buffer.speech_stopped")
-        assert stopped["audio_end_ms"] == pytest.approx(1100 + hold_ms, abs=60)
-
-
 class Clock:
     """A `sleep` that notes what it was asked for and waits until it is told that the time is over."""
 
