@@ -13,8 +13,7 @@ from realtime_nb.session.settings import session_settings
 
 pytestmark = pytest.mark.anyio
 
-SILENCE_AFTER_SPEECH_MS = 300
-"""What a bundled clip holds after its speech."""
+CLIP = bundled.clip("joke")
 
 
 async def hold_after(words: str, detection: object) -> float:
@@ -23,11 +22,10 @@ async def hold_after(words: str, detection: object) -> float:
     endpoint = Endpoint(choice="url", base_url=server.url, model="m", api_key=server.token)
     session = await open_session(endpoint, settings=session_settings(turn_detection=detection))  # type: ignore[arg-type]
     try:
-        clip = bundled.clip("joke")
-        await session.ask(clip)
+        await session.ask(CLIP)
         stopped = next(e.event for e in session.events if e.event_type == "input_audio_buffer.speech_stopped")
-        assert clip.speech_end_ms is not None
-        return float(stopped["audio_end_ms"]) - clip.speech_end_ms
+        assert CLIP.speech_end_ms is not None
+        return float(stopped["audio_end_ms"]) - CLIP.speech_end_ms
     finally:
         await session.aclose()
         await server.aclose()
