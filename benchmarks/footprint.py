@@ -62,8 +62,8 @@ def installed(extras: set[str]) -> dict[str, int]:
 def resident_mib() -> list[tuple[str, float]]:
     process = psutil.Process()
     rows = [("this process", process.memory_info().rss)]
-    for child in process.children(recursive=True):
-        rows.append((" ".join(child.cmdline()[-2:])[-60:], child.memory_info().rss))
+    for number, child in enumerate(process.children(recursive=True), start=1):
+        rows.append((f"worker process {number}", child.memory_info().rss))
     return [(name, size / 2**20) for name, size in rows]
 
 
