@@ -27,12 +27,16 @@ export class VirtualList<T extends ListRow> {
     this.#opened = opened;
     this.element = h("div", { class: "rnb-list", role: "listbox", tabindex: 0, "aria-label": label }, this.#space);
     scope.listen(this.element, "scroll", () => {
+      if (this.element.clientHeight === 0) return;
       this.#follow = this.#distanceToEnd() < this.rowHeight;
       this.#request();
     });
-    scope.resize(this.element, () => {
+    scope.resize(this.element, ({ contentRect }) => {
+      if (contentRect.height === 0) return;
       this.#built.clear();
       this.#request();
+      // A list that was hidden (a theme is being switched) gets its scroll position back a moment after its size.
+      scope.timeout(() => this.#request(), 50);
     });
     scope.listen<MouseEvent>(this.element, "click", (event) => this.#onClick(event));
     scope.listen<KeyboardEvent>(this.element, "keydown", (event) => this.#onKey(event));
@@ -86,7 +90,7 @@ export class VirtualList<T extends ListRow> {
     });
     for (const [key, element] of this.#built) if (!next.has(key)) element.remove();
     for (const child of [...this.#space.children]) {
-      if (!next.has((child as HTMLElement).dataset["key"] ?? "")) child.remove();
+      if (next.get((child as HTMLElement).dataset["key"] ?? "") !== child) child.remove();
     }
     for (const element of next.values()) if (element.parentElement !== this.#space) this.#space.append(element);
     this.#built = next;
