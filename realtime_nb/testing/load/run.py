@@ -79,6 +79,8 @@ async def run_load(load: Load) -> LoadReport:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
     took_s = loop.time() - began
+    cpu_s = time.process_time() - cpu_began
+    memory = await asyncio.to_thread(server.report, took_s) if server is not None else None
     return LoadReport(
         url=load.endpoint.base_url,
         sessions=load.sessions,
@@ -101,8 +103,8 @@ async def run_load(load: Load) -> LoadReport:
         missing_audio_ms=tally.missing_audio_ms,
         frames_sent=tally.frames_sent,
         errors=dict(tally.errors),
-        client_cpu_cores=round((time.process_time() - cpu_began) / took_s, 3),
-        memory=server.report(took_s) if server is not None else None,
+        client_cpu_cores=round(cpu_s / took_s, 3),
+        memory=memory,
     )
 
 
