@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from realtime_nb.protocol.codec import encode
 from realtime_nb.protocol.items import Item
 from realtime_nb.protocol.playback import PlaybackKey
 from realtime_nb.protocol.session_config import SessionConfig
+from realtime_nb.timing.clock import MonotonicClock
 from realtime_nb.transport.base import Transport
 
 from .barge_in import BargeIn, BargeInWatch
@@ -83,7 +83,7 @@ class SessionOwner:
         self.where = where
         self._open_transport = open_transport
         self._initial = config
-        self._started_ns = time.monotonic_ns()
+        self._clock = MonotonicClock()
         self.interrupter = Interrupter(self)
         self.barge_in = BargeInWatch(self, barge_in or BargeIn())
         self.restored: StateRestored | None = None
@@ -104,7 +104,7 @@ class SessionOwner:
 
     def now_ms(self) -> float:
         """Return milliseconds since the session began."""
-        return (time.monotonic_ns() - self._started_ns) / 1e6
+        return self._clock.now_ms()
 
     # --- life ---------------------------------------------------------------------------------------------------
 

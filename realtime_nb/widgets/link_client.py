@@ -11,8 +11,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from realtime_nb.errors import ConnectionLost
+from realtime_nb.timing.clock import monotonic_ms
 from realtime_nb.widgets import messages
-from realtime_nb.widgets.link_clock import RoundTrips, monotonic_ms
+from realtime_nb.widgets.link_clock import RoundTrips
 from realtime_nb.widgets.outbox import Outbox, OutboxFull
 
 __all__ = ["BinaryFrame", "LinkClient", "LinkSocket"]

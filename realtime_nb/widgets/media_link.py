@@ -17,11 +17,11 @@ import msgspec
 
 from realtime_nb.errors import ConnectionLost
 from realtime_nb.runtime import Runtime
+from realtime_nb.timing.clock import monotonic_ms
 from realtime_nb.transport.websocket_server import LoopbackServer, ServerSocket
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.comm_socket import CommSocket
 from realtime_nb.widgets.link_client import BinaryFrame, LinkClient, LinkSocket, Transport
-from realtime_nb.widgets.link_clock import monotonic_ms
 
 __all__ = ["LinkHub", "LinkListener", "MediaLink", "hub", "measured_links"]
 

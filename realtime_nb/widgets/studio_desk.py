@@ -13,12 +13,12 @@ from realtime_nb.audio import AudioClip, bundled
 from realtime_nb.audio.format import PCM16_BYTES_PER_MS
 from realtime_nb.errors import ConfigurationError, RealtimeError, SessionClosed
 from realtime_nb.runtime import Runtime
+from realtime_nb.timing.clock import monotonic_ms
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.base import Desk, in_words
 from realtime_nb.widgets.early_speech import EarlySpeech
 from realtime_nb.widgets.event_queries import EventQueries
 from realtime_nb.widgets.link_client import BinaryFrame, LinkClient
-from realtime_nb.widgets.link_clock import monotonic_ms
 from realtime_nb.widgets.link_player import LinkPlayer, LoopReport
 from realtime_nb.widgets.loops import call_on, hand_to
 from realtime_nb.widgets.playback_feed import PlaybackFeed, StreamKey
