@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import nbformat
 import numpy as np
+import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from realtime_nb.audio import AudioClip
@@ -245,6 +247,17 @@ def speech_wav(path: Path, clip_id: str, *, before_ms: float = 800, after_ms: fl
     return path
 
 
+def named_first_notebook(path: Path, *, first_cell: str = "") -> int:
+    """Write the first notebook with its Studio called `studio`; return the index of the Studio's cell."""
+    notebook = nbformat.read(FIRST_NOTEBOOK, as_version=4)
+    cell = next(cell for cell in notebook.cells if cell.source == "rt.Studio(session)")
+    cell.source = STUDIO
+    if first_cell:
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(first_cell))
+    nbformat.write(notebook, path)
+    return int(notebook.cells.index(cell))
+
+
 @contextlib.contextmanager
 def open_page(browser: Browser, lab: Lab, name: str, **context_options: Any) -> Iterator[NotebookPage]:
     """Open a notebook in a context of its own that remembers its microphone tracks; a picture is taken on failure."""
@@ -280,6 +293,25 @@ def keep_picture(notebook: NotebookPage, name: str) -> None:
     RESULTS.mkdir(exist_ok=True)
     with contextlib.suppress(Exception):
         notebook.screenshot(f"failed-{name}")
+
+
+def check_heard(studio: StudioPage, stream: int) -> None:
+    """What was rendered is what the server sent: as many samples, as loud, at the same pitch."""
+    sent = studio.turn_audio()
+    assert studio.streams()[stream] == len(sent)
+    studio.wait_tapped(2 * 2048)
+    part, correlation = aligned(studio.tapped(), sent)
+    assert len(part) == len(sent)
+    assert correlation >= 0.999
+    assert np.sqrt(np.mean(part**2)) == pytest.approx(np.sqrt(np.mean(sent**2)), rel=0.01)
+
+
+def wait_answered(studio: StudioPage, history: int, stream: int) -> int:
+    """Wait until the next turn is done and all of its audio came out; return its stream."""
+    studio.wait_kernel(f"len(session.history) > {history}")
+    n_samples = studio.kernel_value("len(session.history[-1].audio.samples)")
+    assert n_samples > 0
+    return studio.wait_rendered(n_samples, after_stream=stream, exactly=True)
 
 
 def aligned(heard: Samples, sent: Samples) -> tuple[Samples, float]:

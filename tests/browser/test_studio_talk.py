@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import FAILED
 from tests.browser.lab import Lab
 from tests.browser.studio_page import (
-    FIRST_NOTEBOOK,
     StudioPage,
     aligned,
+    check_heard,
     keep_picture,
+    named_first_notebook,
     running_notebook,
     speech_wav,
+    wait_answered,
 )
 
 LONG_TEXT = " ".join(f"word{number}" for number in range(120))
@@ -34,15 +34,10 @@ def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def module_studio(lab: Lab, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioPage]:
     """The first notebook as it is, on the scripted engine; its Studio cell gives the widget a name for the tests."""
-    notebook = nbformat.read(FIRST_NOTEBOOK, as_version=4)
-    studio_cell = next(cell for cell in notebook.cells if cell.source == "rt.Studio(session)")
-    studio_cell.source = "studio = rt.Studio(session)\nstudio"
-    studio_index = notebook.cells.index(studio_cell) + 1
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(SCRIPTED))
     path = tmp_path_factory.mktemp("notebook") / "talk.ipynb"
-    nbformat.write(notebook, path)
+    cell = named_first_notebook(path, first_cell=SCRIPTED)
     with running_notebook(browser, lab, "talk.ipynb", path) as page:
-        yield StudioPage.of(page, studio_index)
+        yield StudioPage.of(page, cell)
 
 
 @pytest.fixture
@@ -60,24 +55,6 @@ def studio(module_studio: StudioPage, request: pytest.FixtureRequest) -> Iterato
 
 def turns_before(studio: StudioPage) -> int:
     return int(studio.kernel_value("len(session.history)"))
-
-
-def check_heard(studio: StudioPage, stream: int) -> None:
-    """What was rendered is what the server sent: as many samples, as loud, at the same pitch."""
-    sent = studio.turn_audio()
-    assert studio.streams()[stream] == len(sent)
-    part, correlation = aligned(studio.tapped(), sent)
-    assert len(part) == len(sent)
-    assert correlation >= 0.999
-    assert np.sqrt(np.mean(part**2)) == pytest.approx(np.sqrt(np.mean(sent**2)), rel=0.01)
-
-
-def wait_answered(studio: StudioPage, history: int, stream: int) -> int:
-    """Wait until the next turn is done and all of its audio came out; return its stream."""
-    studio.wait_kernel(f"len(session.history) > {history}")
-    n_samples = studio.kernel_value("len(session.history[-1].audio.samples)")
-    assert n_samples > 0
-    return studio.wait_rendered(n_samples, after_stream=stream)
 
 
 @pytest.mark.parametrize("way", ["pointer", "keyboard"])
@@ -222,9 +199,9 @@ def test_speaking_cuts(studio: StudioPage) -> None:
 
 
 def test_nothing_heard_deletes_the_item(studio: StudioPage) -> None:
-    former, history = len(cuts(studio)), turns_before(studio)
+    former, history, stream = len(cuts(studio)), turns_before(studio), studio.newest_stream()
     studio.say("wake up")
-    wait_answered(studio, history, studio.newest_stream())
+    wait_answered(studio, history, stream)
     studio.wait_silent()
     studio.page.evaluate(
         """async () => {
