@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from realtime_nb.errors import RemoteProtocolError
 
@@ -68,19 +68,22 @@ TurnDetection = ServerVad | SemanticVad
 
 
 class Transcription(Strict, kw_only=True):
-    """Recognition of the user's audio, apart from what the model hears."""
+    """Recognition of the user's audio, apart from what the model hears.
+
+    The last three came later to the service and are shown only where they were set: some clients refuse to read them.
+    """
 
     model: str | None = None
     language: str | None = None
     prompt: str | None = None
-    languages: list[str] | None = None
-    keywords: list[str] | None = None
-    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+    languages: list[str] | None | UnsetType = UNSET
+    keywords: list[str] | None | UnsetType = UNSET
+    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None | UnsetType = UNSET
 
 
 class NoiseReduction(Strict, kw_only=True):
     type: Literal["near_field", "far_field"]
-    strength: float | None = None
+    strength: float | None | UnsetType = UNSET
 
 
 class AudioInput(Strict, kw_only=True):

@@ -37,6 +37,15 @@ def test_null_is_not_absent() -> None:
     assert changed(audio={"input": {"turn_detection": None}}).audio.input.turn_detection is None
 
 
+def test_what_came_later_to_transcription_is_shown_only_where_it_was_set() -> None:
+    first = changed(audio={"input": {"transcription": {"model": "any"}, "noise_reduction": {"type": "near_field"}}})
+    shown = msgspec.to_builtins(first)["audio"]["input"]
+    assert shown["transcription"] == {"model": "any", "language": None, "prompt": None}
+    assert shown["noise_reduction"] == {"type": "near_field"}
+    second = merge(first, {"type": "realtime", "audio": {"input": {"transcription": {"keywords": ["parrot"]}}}})
+    assert msgspec.to_builtins(second)["audio"]["input"]["transcription"]["keywords"] == ["parrot"]
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("instructions", ""), ("instructions", None), ("tools", []), ("tools", None)]
 )
