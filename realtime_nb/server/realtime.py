@@ -106,6 +106,7 @@ class RealtimeConnection:
             for action in actions:
                 await self._act(action, turns, replies)
             wire.flush()
+            await asyncio.sleep(0)  # frames that are here already do not wait: let others have their turn
         self.end(CLIENT_GONE)
 
     async def _act(self, action: Action, turns: TurnTaking, replies: Replies) -> None:
