@@ -19,7 +19,7 @@ from .input_buffer import InputBuffer
 from .items import FunctionCall, InputAudio, Item, ItemReference, Message, without_audio
 from .response import ResponseOptions, Usage
 from .server_response import ServerResponse, settings_for
-from .session_config import SessionConfig, bytes_per_ms, check_tools, merge, voice_name
+from .session_config import SessionConfig, bytes_per_ms, check_tools, check_voice, merge, session_object, voice_name
 from .spoken import AudioLedger
 
 
@@ -93,7 +93,7 @@ class ServerProtocol(Connection):
 
     def open(self) -> None:
         """Queue `session.created`; call once, first."""
-        self.emit(se.SessionCreated(session=self._session()))
+        self.emit(se.SessionCreated(session=session_object(self.config)))
 
     def close(self) -> None:
         """The connection has ended: forget the conversation with all its audio."""
@@ -179,35 +179,11 @@ class ServerProtocol(Connection):
     def _update_session(self, patch: dict[str, Any]) -> list[Action]:
         before = self.config
         after = merge(before, patch, voice_locked=self._voice_used)
-        self._check_voice(voice_name(after.audio.output.voice), "session.audio.output.voice")
+        check_voice(voice_name(after.audio.output.voice), self.voices, "session.audio.output.voice")
         self.config = after
         self.input_buffer.change_format(bytes_per_ms(self.config.audio.input.format))
-        self.emit(se.SessionUpdated(session=self._session()))
+        self.emit(se.SessionUpdated(session=session_object(self.config)))
         return [SessionChanged(before, self.config)]
-
-    def _check_voice(self, voice: str, param: str) -> None:
-        if self.voices and voice not in self.voices:
-            raise RemoteProtocolError(
-                f"Invalid value: '{voice}'. Supported values are: {', '.join(self.voices)}.",
-                code="invalid_value",
-                param=param,
-            )
-
-    def _session(self) -> dict[str, Any]:
-        session: dict[str, Any] = msgspec.to_builtins(self.config)
-        if self.config.type == "realtime":
-            for key in ("parallel_tool_calls", "reasoning"):
-                if session[key] is None:
-                    del session[key]
-            return session
-        kept = {key: session[key] for key in ("type", "object", "id", "expires_at", "include")}
-        audio_input = dict(session["audio"]["input"])
-        if audio_input["turn_detection"]:
-            drop = ("create_response", "interrupt_response", "idle_timeout_ms")
-            audio_input["turn_detection"] = {
-                key: value for key, value in audio_input["turn_detection"].items() if key not in drop
-            }
-        return {**kept, "audio": {"input": audio_input}}
 
     def _create_item(self, event: ce.ConversationItemCreate) -> list[Action]:
         item = event.item
@@ -345,7 +321,7 @@ class ServerProtocol(Connection):
             )
         settings = settings_for(self.config, options, self._resolve_input(options))
         check_tools(settings.tools, prefix="response.tools")
-        self._check_voice(settings.voice, "response.audio.output.voice")
+        check_voice(settings.voice, self.voices, "response.audio.output.voice")
         active = self.active_default
         if settings.in_conversation and active is not None:
             raise RemoteProtocolError(

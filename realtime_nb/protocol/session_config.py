@@ -135,6 +135,38 @@ class SessionConfig(Strict, kw_only=True):
     audio: AudioConfig = msgspec.field(default_factory=AudioConfig)
 
 
+def first_config(config: SessionConfig, *, session_id: str, model: str, expires_at: int) -> SessionConfig:
+    """Return `config` with what the server alone decides; `expires_at` is Unix time in seconds."""
+    kind: Any = "realtime.transcription_session" if config.type == "transcription" else "realtime.session"
+    return msgspec.structs.replace(config, object=kind, id=session_id, model=model, expires_at=expires_at)
+
+
+def session_object(config: SessionConfig) -> dict[str, Any]:
+    """Return the session as events and client secrets show it."""
+    session: dict[str, Any] = msgspec.to_builtins(config)
+    if config.type == "realtime":
+        for key in ("parallel_tool_calls", "reasoning"):
+            if session[key] is None:
+                del session[key]
+        return session
+    kept = {key: session[key] for key in ("type", "object", "id", "expires_at", "include")}
+    audio_input = dict(session["audio"]["input"])
+    if audio_input["turn_detection"]:
+        drop = ("create_response", "interrupt_response", "idle_timeout_ms")
+        audio_input["turn_detection"] = {
+            key: value for key, value in audio_input["turn_detection"].items() if key not in drop
+        }
+    return {**kept, "audio": {"input": audio_input}}
+
+
+def check_voice(voice: str, voices: tuple[str, ...], param: str) -> None:
+    """Raise `RemoteProtocolError` unless `voice` is one of `voices`; any will do where there are none."""
+    if voices and voice not in voices:
+        raise RemoteProtocolError(
+            f"Invalid value: '{voice}'. Supported values are: {', '.join(voices)}.", code="invalid_value", param=param
+        )
+
+
 _READ_ONLY = ("id", "object", "expires_at", "model")
 _CLEARS_TO_DEFAULT = {"tools": [], "instructions": "", "tool_choice": "auto", "truncation": "auto"}
 _MERGED = {"audio", "input", "output", "turn_detection", "transcription", "format"}

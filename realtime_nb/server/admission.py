@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from realtime_nb.errors import RemoteProtocolError
+from realtime_nb.server.client_secrets import PREFIX as SECRET_PREFIX
+from realtime_nb.server.client_secrets import ClientSecrets, Scope
 
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
@@ -25,9 +27,9 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None
 
     def accepts(self, offered: str | None) -> bool:
-        """Compare in constant time."""
+        """Compare in constant time. A client secret is no key."""
         if self.key is None:
-            return True
+            return offered is None or not offered.startswith(SECRET_PREFIX)
         return offered is not None and hmac.compare_digest(offered.encode(), self.key.encode())
 
 
@@ -46,10 +48,17 @@ class Refused(Exception):
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """What an admitted client asked for."""
+    """What an admitted client asked for.
+
+    Attributes:
+        session_type: "realtime" or "transcription".
+        model: "" where nobody named one.
+        scope: of the client secret that opened it, if one did.
+    """
 
     session_type: str
     model: str
+    scope: Scope | None = None
 
 
 def is_loopback(host: str) -> bool:
@@ -88,18 +97,20 @@ def offered_key(headers: Mapping[str, str], subprotocols: Sequence[str]) -> str 
 
 
 def admit(
-    headers: Mapping[str, str], subprotocols: Sequence[str], query: Mapping[str, str], keys: Keyring
+    headers: Mapping[str, str],
+    subprotocols: Sequence[str],
+    query: Mapping[str, str],
+    keys: Keyring,
+    client_secrets: ClientSecrets | None = None,
 ) -> Admission:
     """Check key, dialect and model, in the service's order.
+
+    A client secret opens sessions of its own settings; the model that it names comes before the URL's.
 
     Raises:
         Refused: with the service's error code and close code.
     """
-    if not keys.accepts(offered_key(headers, subprotocols)):
-        raise Refused(
-            CLOSE_BAD_KEY,
-            RemoteProtocolError("Incorrect API key provided.", code="invalid_api_key"),
-        )
+    scope = _admit_key(offered_key(headers, subprotocols), keys, client_secrets)
     if "realtime=v1" in headers.get("openai-beta", "") or BETA_SUBPROTOCOL in subprotocols:
         raise Refused(
             CLOSE_BAD_REQUEST,
@@ -108,9 +119,9 @@ def admit(
                 code="beta_api_shape_disabled",
             ),
         )
-    transcription = query.get("intent") == "transcription"
-    model = query.get("model", "")
-    if not model and not transcription:
+    session_type = _session_type(query, scope)
+    model = (scope.config.model if scope is not None else "") or query.get("model", "")
+    if not model and session_type == "realtime" and scope is None:
         raise Refused(
             CLOSE_BAD_REQUEST,
             RemoteProtocolError(
@@ -119,4 +130,33 @@ def admit(
                 param="model",
             ),
         )
-    return Admission(session_type="transcription" if transcription else "realtime", model=model)
+    return Admission(session_type=session_type, model=model, scope=scope)
+
+
+def _admit_key(key: str | None, keys: Keyring, client_secrets: ClientSecrets | None) -> Scope | None:
+    if key is not None and key.startswith(SECRET_PREFIX):
+        scope = client_secrets.scope(key) if client_secrets is not None else None
+        if scope is None:
+            raise Refused(
+                CLOSE_BAD_KEY,
+                RemoteProtocolError(
+                    "Incorrect API key provided: the client secret is unknown or has expired.", code="invalid_api_key"
+                ),
+            )
+        return scope
+    if not keys.accepts(key):
+        raise Refused(CLOSE_BAD_KEY, RemoteProtocolError("Incorrect API key provided.", code="invalid_api_key"))
+    return None
+
+
+def _session_type(query: Mapping[str, str], scope: Scope | None) -> str:
+    asked = "transcription" if query.get("intent") == "transcription" else None
+    scoped = scope.session_type if scope is not None else None
+    if asked is not None and scoped is not None and asked != scoped:
+        raise Refused(
+            CLOSE_BAD_REQUEST,
+            RemoteProtocolError(
+                f"This client secret opens sessions of type '{scoped}' only.", code="invalid_value", param="intent"
+            ),
+        )
+    return scoped or asked or "realtime"

@@ -1,4 +1,4 @@
-"""The embedded server: `/v1/realtime` and `/v1/models` on whatever loop starts it."""
+"""The embedded server: `/v1/realtime` and what belongs to it, on whatever loop starts it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -23,7 +21,7 @@ from realtime_nb.errors import ConfigurationError
 from realtime_nb.protocol.codec import encode
 from realtime_nb.protocol.ids import IdFactory
 from realtime_nb.protocol.server_events import ErrorDetails, ErrorEvent
-from realtime_nb.protocol.session_config import SessionConfig
+from realtime_nb.protocol.session_config import SessionConfig, first_config
 from realtime_nb.server.admission import (
     SUBPROTOCOL,
     Admission,
@@ -31,11 +29,12 @@ from realtime_nb.server.admission import (
     Refused,
     admit,
     is_loopback,
-    offered_key,
     origin_allowed,
 )
+from realtime_nb.server.client_secrets import ClientSecrets
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.realtime import RealtimeConnection
+from realtime_nb.server.rest_api import RestApi
 from realtime_nb.server.wire import Goodbye, Sleep
 
 SHUTTING_DOWN = Goodbye(1001, "The server is shutting down.")
@@ -69,7 +68,15 @@ class EmbeddedServer:
     """
 
     def __init__(
-        self, engines: EngineSet, *, host: str, keys: Keyring, token: str, limits: Limits, sleep: Sleep
+        self,
+        engines: EngineSet,
+        *,
+        host: str,
+        keys: Keyring,
+        token: str,
+        limits: Limits,
+        sleep: Sleep,
+        unix_clock: Callable[[], float] = time.time,
     ) -> None:
         self.engines = engines
         self.token = token
@@ -78,6 +85,13 @@ class EmbeddedServer:
         self._keys = keys
         self._limits = limits
         self._sleep = sleep
+        self._unix_clock = unix_clock
+        self._client_secrets = ClientSecrets(
+            model=engines.model,
+            voices=engines.synthesizer.capabilities.voices,
+            session_s=limits.session_s,
+            clock=unix_clock,
+        )
         self._ids = IdFactory()
         self._connections: dict[RealtimeConnection, asyncio.Task[Any]] = {}
         self._server: _QuietServer | None = None
@@ -95,6 +109,7 @@ class EmbeddedServer:
         allow_any_key: bool = False,
         limits: Limits | None = None,
         sleep: Sleep = asyncio.sleep,
+        unix_clock: Callable[[], float] = time.time,
     ) -> EmbeddedServer:
         """Warm the engines, bind, and serve until `aclose`.
 
@@ -106,6 +121,7 @@ class EmbeddedServer:
             allow_any_key: accept any key or none; only on loopback.
             limits: bounds of a connection.
             sleep: how to wait for a session's maximum duration, in seconds.
+            unix_clock: Unix time in seconds; when client secrets expire.
 
         Raises:
             ConfigurationError: the address cannot be used, or any key was to be accepted beyond loopback.
@@ -117,7 +133,15 @@ class EmbeddedServer:
             )
         token = api_key or f"rtnb_{secrets.token_urlsafe(24)}"
         keys = Keyring(key=None if allow_any_key else token)
-        server = cls(engines, host=host, keys=keys, token=token, limits=limits or Limits(), sleep=sleep)
+        server = cls(
+            engines,
+            host=host,
+            keys=keys,
+            token=token,
+            limits=limits or Limits(),
+            sleep=sleep,
+            unix_clock=unix_clock,
+        )
         try:
             with contextlib.ExitStack() as undo:
                 listener = undo.enter_context(_bind(host, port))
@@ -171,20 +195,8 @@ class EmbeddedServer:
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        return Starlette(
-            routes=[
-                Route("/v1/models", self._models),
-                WebSocketRoute("/v1/realtime", self._realtime),
-            ]
-        )
-
-    async def _models(self, request: Request) -> JSONResponse:
-        if not origin_allowed(request.headers.get("origin"), host=self._host):
-            return _refusal(403, "This origin may not use the server.", "invalid_origin")
-        if not self._keys.accepts(offered_key(request.headers, [])):
-            return _refusal(401, "Incorrect API key provided.", "invalid_api_key")
-        model = {"id": self.engines.model, "object": "model", "created": 0, "owned_by": "realtime-nb"}
-        return JSONResponse({"object": "list", "data": [model]})
+        rest = RestApi(model=self.engines.model, host=self._host, keys=self._keys, client_secrets=self._client_secrets)
+        return Starlette(routes=[*rest.routes(), WebSocketRoute("/v1/realtime", self._realtime)])
 
     async def _realtime(self, websocket: WebSocket) -> None:
         if self._closed or not origin_allowed(websocket.headers.get("origin"), host=self._host):
@@ -193,7 +205,7 @@ class EmbeddedServer:
         offered = list(websocket.scope.get("subprotocols", []))
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
-            admission = admit(websocket.headers, offered, websocket.query_params, self._keys)
+            admission = admit(websocket.headers, offered, websocket.query_params, self._keys, self._client_secrets)
         except Refused as refused:
             await self._refuse(websocket, refused)
             return
@@ -217,19 +229,14 @@ class EmbeddedServer:
         await websocket.close(refused.close_code, refused.reason)
 
     def _config(self, admission: Admission) -> SessionConfig:
-        transcription = admission.session_type == "transcription"
-        return SessionConfig(
-            type="transcription" if transcription else "realtime",
-            object="realtime.transcription_session" if transcription else "realtime.session",
-            id=self._ids.new("sess"),
+        kind: Any = admission.session_type
+        scope = admission.scope
+        return first_config(
+            scope.config if scope is not None and scope.session_type is not None else SessionConfig(type=kind),
+            session_id=self._ids.new("sess"),
             model=admission.model or self.engines.model,
-            expires_at=int(time.time() + self._limits.session_s),
+            expires_at=int(self._unix_clock() + self._limits.session_s),
         )
-
-
-def _refusal(status: int, message: str, code: str) -> JSONResponse:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return JSONResponse({"error": error}, status_code=status)
 
 
 def _bind(host: str, port: int) -> socket.socket:
