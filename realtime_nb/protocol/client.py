@@ -19,6 +19,9 @@ from .playback import Playback, PlaybackKey
 from .response import Response, ResponsePhase, next_phase
 from .session_config import AudioFormat, SessionConfig, bytes_per_ms
 
+KEPT_RESPONSES = 200
+"""Ended responses that are remembered, so that late or repeated events of theirs change nothing."""
+
 
 class ClientProtocol(Connection):
     """Client side of one Realtime connection.
@@ -196,15 +199,24 @@ class ClientProtocol(Connection):
 
     def _on_response_created(self, event: se.ResponseCreated) -> None:
         response = event.response
+        if response.id in self.phases:
+            return
+        self._begin(response)
+        if self._cancel_on_arrival and response.conversation_id is not None:
+            self._cancel_on_arrival = False
+            self._queue(ce.ResponseCancel(response_id=response.id))
+
+    def _begin(self, response: Response) -> None:
         self._note_format(response)
         self.phases[response.id] = next_phase(ResponsePhase.REQUESTED, "created")
         if response.conversation_id is None:
             self.out_of_band.add(response.id)
         else:
             self._creates_pending = max(0, self._creates_pending - 1)
-        if self._cancel_on_arrival and response.conversation_id is not None:
-            self._cancel_on_arrival = False
-            self._queue(ce.ResponseCancel(response_id=response.id))
+        for old in [one for one, phase in self.phases.items() if phase.ended][:-KEPT_RESPONSES]:
+            del self.phases[old]
+            self._formats.pop(old, None)
+            self.out_of_band.discard(old)
 
     def _note_format(self, response: Response) -> None:
         output = (response.audio or {}).get("output")
@@ -216,7 +228,9 @@ class ClientProtocol(Connection):
 
     def _on_response_done(self, event: se.ResponseDone) -> None:
         response: Response = event.response
-        phase = self.phases.get(response.id, ResponsePhase.IN_PROGRESS)
+        if response.id not in self.phases:
+            self._begin(response)  # its created was lost
+        phase = self.phases[response.id]
         if not phase.ended and response.status != "in_progress":
             self.phases[response.id] = next_phase(phase, response.status)
         for key in [key for key, part in self.playback.parts.items() if not part.complete]:

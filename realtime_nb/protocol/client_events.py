@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, UnsetType
 from .items import Item
 from .response import ResponseOptions
 
-EventId = Annotated[str, Meta(max_length=512)]
+MAX_EVENT_ID_CHARACTERS = 512
+EventId = Annotated[str, Meta(max_length=MAX_EVENT_ID_CHARACTERS)]
 
 
 class ClientEventBase(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, tag_field="type"):

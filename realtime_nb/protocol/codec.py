@@ -10,7 +10,13 @@ import msgspec
 
 from realtime_nb.errors import RemoteProtocolError
 
-from .client_events import CLIENT_EVENT_TYPES, ClientEvent, ClientEventBase, InputAudioBufferAppend
+from .client_events import (
+    CLIENT_EVENT_TYPES,
+    MAX_EVENT_ID_CHARACTERS,
+    ClientEvent,
+    ClientEventBase,
+    InputAudioBufferAppend,
+)
 from .dialect import translate_server_event
 from .server_events import SERVER_EVENT_TYPES, ServerEventBase, UnknownEvent
 from .session_config import validation_problem
@@ -80,6 +86,8 @@ def decode_client_event(frame: str | bytes) -> ClientEvent:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
         raise RemoteProtocolError(f"The message is not a JSON object: {problem}.", code="invalid_json") from problem
     event_id = envelope.event_id if isinstance(envelope.event_id, str) else None
+    if event_id is not None and len(event_id) > MAX_EVENT_ID_CHARACTERS:
+        event_id = None  # refused below; not repeated
     if envelope.type is None:
         raise RemoteProtocolError(
             "Missing required parameter: 'type'.", code="invalid_event", param="type", event_id=event_id

@@ -35,6 +35,11 @@ class Conversation:
         return self._items.get(item_id)
 
     @property
+    def ids(self) -> list[str]:
+        """The items' ids, in order."""
+        return list(self._order)
+
+    @property
     def last_id(self) -> str | None:
         """The id of the last item, None when empty."""
         return self._order[-1] if self._order else None

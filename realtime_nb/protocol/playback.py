@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import msgspec
 
+KEPT_PARTS = 1000
+"""Settled parts that are remembered; older ones can no longer be truncated from here."""
+
 
 class PlaybackKey(NamedTuple):
     item_id: str
@@ -53,6 +56,9 @@ class Playback:
 
     def received(self, key: PlaybackKey, n_samples: int) -> None:
         """Count audio that arrived."""
+        if key not in self.parts:
+            for old in [one for one, part in self.parts.items() if part.settled][:-KEPT_PARTS]:
+                del self.parts[old]
         self.parts.setdefault(key, PlayedPart()).received_samples += n_samples
 
     def complete(self, key: PlaybackKey) -> None:

@@ -62,6 +62,10 @@ class ResponseStopped(msgspec.Struct, frozen=True):
 Action = AudioAppended | BufferCleared | Committed | SessionChanged | ResponseRequested | ResponseStopped
 
 
+MAX_MESSAGE_CHARACTERS = 1000
+MAX_PARAM_CHARACTERS = 200
+
+
 class ServerProtocol(Connection):
     """Server side of one Realtime connection.
 
@@ -114,9 +118,13 @@ class ServerProtocol(Connection):
         self._queue(event)
 
     def error(self, problem: RemoteProtocolError, *, type: str = "invalid_request_error") -> None:
-        """Queue an `error` event; the session goes on."""
+        """Queue an `error` event; the session goes on. What it quotes of the client's is cut to a bound."""
         details = se.ErrorDetails(
-            type=type, code=problem.code, message=problem.message, param=problem.param, event_id=problem.event_id
+            type=type,
+            code=problem.code,
+            message=_cut(problem.message, MAX_MESSAGE_CHARACTERS),
+            param=problem.param and _cut(problem.param, MAX_PARAM_CHARACTERS),
+            event_id=problem.event_id,
         )
         self.emit(se.ErrorEvent(error=details))
 
@@ -131,7 +139,7 @@ class ServerProtocol(Connection):
             event_id = event.event_id if isinstance(event.event_id, str) else None
             return self._handle(event)
         except RemoteProtocolError as problem:
-            problem.event_id = problem.event_id or event_id
+            problem.event_id = problem.event_id or event_id or None
             self.error(problem)
             return []
 
@@ -354,6 +362,10 @@ class ServerProtocol(Connection):
             )
         response.cancel("client_cancelled")
         return [ResponseStopped(response)]
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 _HANDLERS: dict[type, Callable[[ServerProtocol, Any], list[Action]]] = {

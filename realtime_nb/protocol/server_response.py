@@ -152,7 +152,8 @@ class ServerResponse:
         if isinstance(part, OutputAudio) and not self._cut:
             part.audio = bytes(self._audio)
             per_ms = bytes_per_ms(self.settings.format)
-            self._protocol.spoken.note_speech(item_id, list(self._marks), len(self._audio) / per_ms, per_ms)
+            if self._protocol.conversation.get(item_id) is message:
+                self._protocol.spoken.note_speech(item_id, list(self._marks), len(self._audio) / per_ms, per_ms)
 
     def was_cut(self, item_id: str) -> None:
         """An open message was truncated: what it still gets is sent, but is no part of the conversation."""
@@ -255,7 +256,7 @@ class ServerResponse:
 
     def _done(self, item: Item) -> None:
         shown = without_audio(item)
-        if self.settings.in_conversation and item.id in self._protocol.conversation:
+        if self._protocol.conversation.get(str(item.id)) is item:
             previous = self._protocol.conversation.previous_id(str(item.id))
             self._emit(se.ConversationItemDone(item=shown, previous_item_id=previous))
         self._emit(se.OutputItemDone(response_id=self.id, output_index=len(self.output) - 1, item=shown))

@@ -29,6 +29,11 @@ class AudioLedger:
         self._speech: dict[str, _Speech] = {}
         self._user_audio_ms: dict[str, float] = {}
 
+    @property
+    def item_ids(self) -> set[str]:
+        """The items that it knows something of."""
+        return self._speech.keys() | self._user_audio_ms.keys()
+
     def note_user_item(self, item: Item, bytes_per_ms: int) -> None:
         """Measure a user item that joined the conversation; other items have nothing to measure."""
         if isinstance(item, Message):
