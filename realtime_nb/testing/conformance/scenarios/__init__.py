@@ -9,6 +9,7 @@ from realtime_nb.testing.conformance.scenarios import (
     listening,
     refusals,
     responses,
+    rest,
     settings,
     speech,
     tools,
@@ -17,6 +18,7 @@ from realtime_nb.testing.conformance.scenarios import (
 
 ALL: tuple[Scenario, ...] = (
     *handshake.SCENARIOS,
+    *rest.SCENARIOS,
     *settings.SCENARIOS,
     *items.SCENARIOS,
     *refusals.SCENARIOS,
