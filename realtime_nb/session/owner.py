@@ -194,6 +194,7 @@ class SessionOwner:
             self.ready.set_exception(error)
             self.ready.exception()
         self._stop_what_went_on(error)
+        self.observers.tell("on_ended", error, self.now_ms())
         self.observers.tell("on_state", state)
         if state == "failed":
             self.observers.tell("on_notice", "error", error.message, error.what_now)
@@ -291,6 +292,8 @@ class SessionOwner:
     def _take_audio(self, event: se.OutputAudioDelta) -> None:
         key = PlaybackKey(event.item_id, event.content_index)
         pcm16 = self.output.take(key, event.delta, self.protocol.output_format(event.response_id))
+        audible = self.output.player is not None
+        self.observers.tell("on_assistant_audio", key, pcm16, self.now_ms(), audible)
         turn = self.turns.turns.get(event.response_id)
         if turn is not None:
             turn.add_audio(pcm16)
@@ -338,7 +341,7 @@ class SessionOwner:
         kept = list(self._gap_audio)
         self._gap_audio.clear()
         for pcm16, audio in kept:
-            self.tape.append(pcm16, self.now_ms())
+            self.hear(pcm16)
             self.protocol.send(ce.InputAudioBufferAppend(audio=audio))
         self.restored = StateRestored(
             gap_ms=self.now_ms() - self._lost_ms,
@@ -353,6 +356,12 @@ class SessionOwner:
         self.observers.tell("on_restored", self.restored)
         self.observers.tell("on_state", self.state)
         self.observers.tell("on_notice", "info", str(self.restored), "")
+
+    def hear(self, pcm16: bytes) -> None:
+        """Note user audio that is being sent."""
+        now_ms = self.now_ms()
+        self.tape.append(pcm16, now_ms)
+        self.observers.tell("on_user_audio", pcm16, now_ms)
 
     def keep_for_later(self, pcm16: bytes, audio: bytes) -> None:
         """Keep microphone audio, and its wire form, while there is no connection, up to the bound."""

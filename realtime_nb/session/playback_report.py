@@ -18,6 +18,8 @@ class PlaybackReport:
         playback, part = self._owner.protocol.playback, PlaybackKey(*key)
         was_open = part in playback.open_keys
         playback.rendered(part, n_samples)
+        if was_open:
+            self._owner.observers.tell("on_rendered", part, n_samples, self._owner.now_ms())
         if was_open and part not in playback.open_keys:
             self._owner.turns.drained(part, self._owner.now_ms())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -14,6 +15,8 @@ from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
 from realtime_nb.protocol.items import InputAudio, Message
 from realtime_nb.protocol.session_config import SessionConfig
+from realtime_nb.recording.format import Redaction
+from realtime_nb.recording.writer import RecordingWriter, manifest_for
 
 from .event_log import EventLog
 from .namespaces import (
@@ -28,6 +31,7 @@ from .owner_loop import on_owner_loop
 from .playback_report import PlaybackReport
 from .player import Player
 from .reconnect import StateRestored
+from .recorder import SessionRecorder
 from .regions import Region
 from .speech_input import Pace, SpeechInput, spoken_level_is_silent
 from .tools import Toolbox
@@ -254,6 +258,39 @@ class Session:
     def observe(self, observer: object) -> Callable[[], None]:
         """Tell `observer` what happens (`on_event`, `on_turn`, …; see `Observers`) and return how to stop that."""
         return self._owner.observers.add(observer)
+
+    def record(self, path: str | os.PathLike[str], *, redact: tuple[Redaction, ...] = ()) -> RecordingWriter:
+        """Write this session into a new folder, from now on (events from its beginning), until it ends.
+
+        The folder holds a manifest, every wire event, marks, and a stereo WAV: left the user, right the assistant as
+        heard. It is readable at any moment, also after a crash. Keys and tokens never enter it.
+
+        Args:
+            path: a folder that is not there or empty.
+            redact: "audio" leaves out sound, "transcripts" leaves out words.
+
+        Returns:
+            The writer; its `close()` ends the recording before the session does.
+
+        Raises:
+            ConfigurationError: nothing can be written there.
+        """
+        from realtime_nb import __version__
+
+        manifest = manifest_for(endpoint=self.endpoint, engine=self.engine, model=self.model, version=__version__)
+        manifest.redacted = list(redact)
+        writer = RecordingWriter(path, manifest)
+        recorder = SessionRecorder(writer, redact=redact)
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._begin_recording, recorder)
+        return writer
+
+    def _begin_recording(self, recorder: SessionRecorder) -> None:
+        for logged in self.events:
+            recorder.on_event(logged)
+        self.observe(recorder)
+        if self.closed_reason is not None:
+            recorder.on_ended(self.closed_reason, self.now_ms())
 
     def attach_player(self, player: Player) -> Callable[[], None]:
         """Play output audio on `player` from now on, and return how to detach it."""

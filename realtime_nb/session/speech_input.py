@@ -65,7 +65,7 @@ class SpeechInput:
         """Send audio now (24 kHz PCM16) and keep it on the tape."""
         owner = self._owner
         audio = self._encoder.encode(pcm16, owner.protocol.config.audio.input.format)
-        owner.tape.append(pcm16, owner.now_ms())
+        owner.hear(pcm16)
         owner.send(ce.InputAudioBufferAppend(audio=audio))
 
     def feed_microphone(self, pcm16: bytes) -> None:
