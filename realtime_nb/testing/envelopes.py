@@ -46,6 +46,7 @@ class OutputItem(msgspec.Struct):
 
 
 DONES = {"audio": {"output_audio.done", "output_audio_transcript.done"}, "text": {"output_text.done"}}
+CLOSES = {"function_call": "function_call_arguments.done", "message": "content_part.done"}
 DELTAS = {
     "output_audio.delta": "output_audio.done",
     "output_audio_transcript.delta": "output_audio_transcript.done",
@@ -164,15 +165,15 @@ class Envelope:
 
     def _finish(self, item: OutputItem, event: Event, rules: ServerInvariants) -> None:
         shown = event["item"]
-        closed = {"function_call_arguments.done"} if item.kind == "function_call" else {"content_part.done"}
-        rules.require(item.dones >= closed, "envelope", f"{item.id} ends after {item.dones}")
+        closed = CLOSES.get(item.kind)
+        rules.require(closed in item.dones or item.kind not in CLOSES, "envelope", f"{item.id} ends after {item.dones}")
         rules.require(shown["status"] in ("completed", "incomplete"), "envelope", f"{item.id} ends {shown['status']}")
         rules.require(item.allows(words_of(shown)), "words", f"{words_of(shown)!r}, deltas {item.words!r}")
         item.done, item.final = shown["status"], words_of(shown)
 
 
 def words_of(item: Event) -> str:
-    """Return the words of an item on the wire: texts and transcripts, or a call's arguments."""
+    """Return the words of an item on the wire: texts and transcripts, or a function call's arguments."""
     if item["type"] == "message":
         return "".join(part.get("transcript") or part.get("text") or "" for part in item["content"])
-    return str(item.get("arguments", ""))
+    return str(item["arguments"]) if item["type"] == "function_call" else ""

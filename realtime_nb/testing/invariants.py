@@ -147,7 +147,7 @@ class ServerInvariants:
         handler = _HANDLERS.get(event["type"])
         if handler is not None:
             handler(self, event)
-        elif event["type"].startswith("response."):
+        elif event["type"].startswith("response.") and "mcp_" not in event["type"]:
             self._in_response(event)
         self.frames += 1
         if self._asked is None:
