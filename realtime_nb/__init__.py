@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .notebook.doctor import doctor
     from .notebook.nested_loops import allow_nested_loops
     from .notebook.studio import Studio
+    from .replay.reader import Recording
     from .session.barge_in import BargeIn
     from .session.reconnect import Reconnect
     from .session.session import Session
@@ -32,6 +33,7 @@ _WHERE = {
     # session
     "BargeIn": "session.barge_in",
     "Reconnect": "session.reconnect",
+    "Recording": "replay.reader",
     "Session": "session.session",
     "Turn": "session.turn",
     # widgets
@@ -53,6 +55,7 @@ __all__ = [
     "Player",
     "Reconnect",
     "Recorder",
+    "Recording",
     "Session",
     "Studio",
     "Turn",
