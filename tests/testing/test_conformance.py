@@ -48,6 +48,7 @@ async def judge(fault: Callable[[], Fault], *scenarios: str, patience_s: float =
 # --- ours ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["scripted", "offline"])
 async def test_serve_passes_the_full_profile(engine: str) -> None:
     async with served("--engine", engine, "--api-key", "right") as server:
@@ -117,6 +118,19 @@ class WrongBegin(Fault):
 def ack_only(event: Event) -> list[Event]:
     keys = ("item_id", "content_index", "audio_end_ms")
     return [{"type": "conversation.item.truncated", **{key: event[key] for key in keys}}]
+
+
+def take(event: Event) -> None:
+    """Make an error the acceptance of what it refuses."""
+    event.update(type="session.updated", session={"instructions": "", "audio": {}})
+    del event["error"]
+
+
+def keep_whole(item: Event) -> None:
+    """Truncation that cuts the audio and leaves the transcript, as some servers do."""
+    for part in item["content"]:
+        if part["type"] == "output_audio":
+            part["transcript"] = "You said: please say one short sentence about the sea, and all the rest of it."
 
 
 def lenient(event: Event) -> list[Event]:
@@ -229,6 +243,24 @@ FAULTS: list[tuple[str, Callable[[], Fault], tuple[str, ...], tuple[str, str]]] 
         ("response.created", "response.metadata"),
     ),
     (
+        "retrieve without an answer",
+        lambda: Swallowed("conversation.item.retrieve", lenient),
+        ("item retrieve and delete",),
+        ("conversation.item.retrieved", "item"),
+    ),
+    (
+        "a voice that is not locked",
+        changed("error", lambda event: take(event)),
+        ("voice lock",),
+        ("session.update", "audio.output.voice"),
+    ),
+    (
+        "cut words kept",
+        changed("conversation.item.retrieved", lambda event: keep_whole(event["item"])),
+        ("truncate",),
+        ("conversation.item.truncated", ""),
+    ),
+    (
         "silence for speech",
         changed(DELTA, lambda event: event.update(delta="AAAA" * 1600)),
         ("audio turn",),
@@ -256,6 +288,7 @@ def reports() -> dict[str, Report]:
     return asyncio.run(judge_all())
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("name", "row"), [(name, row) for name, _, _, row in FAULTS])
 def test_a_fault_is_found(reports: dict[str, Report], name: str, row: tuple[str, str]) -> None:
     report = reports[name]

@@ -150,16 +150,14 @@ class Peer:
         """Receive up to the next event of one of these types.
 
         Raises:
-            Missing: it did not come.
+            Missing: nothing came for `patience_s`; as long as others come, it may take its time.
             Refused: an error came that was not asked for.
             ConnectionLost: the connection ended.
         """
         patience = self.patience_s if patience_s is None else patience_s
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
         while True:
             try:
-                event = await self.next(max(0.001, deadline - loop.time()))
+                event = await self.next(patience)
             except TimeoutError:
                 raise Missing(event_types, patience, self.events[-1] if self.events else None) from None
             if event["type"] in event_types and where(event):

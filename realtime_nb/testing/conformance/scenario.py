@@ -29,7 +29,7 @@ class Scenario(msgspec.Struct, frozen=True):
     name: str
     rows: tuple[Row, ...]
     play: Play
-    timeout_s: float = 45.0
+    timeout_s: float = 60.0
 
 
 def core(key: str, event: str, field: str, behaviour: str) -> Row:
@@ -42,7 +42,7 @@ def full(key: str, event: str, field: str, behaviour: str) -> Row:
     return Row(key, event, field, behaviour, "full")
 
 
-def scenario(name: str, *rows: Row, timeout_s: float = 45.0) -> Callable[[Play], Scenario]:
+def scenario(name: str, *rows: Row, timeout_s: float = 60.0) -> Callable[[Play], Scenario]:
     """Make a coroutine function a scenario."""
 
     def made(play: Play) -> Scenario:

@@ -10,7 +10,7 @@ from realtime_nb.testing.conformance.peer import Event, Peer
 from realtime_nb.testing.conformance.scenario import core, full, scenario
 from realtime_nb.testing.conformance.trial import NotApplicable, Trial
 
-LONG = "Repeat this word for word, to the very end: " + "the waves come in, and the waves go out, " * 60
+LONG = "Repeat this word for word, to the very end: " + "the waves come in, and the waves go out, " * 30
 """A language model repeats it; an engine that echoes what it hears does so too."""
 
 TEXT_ORDER = (

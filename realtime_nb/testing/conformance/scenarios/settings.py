@@ -115,7 +115,8 @@ async def voice_lock(trial: Trial) -> None:
     peer.expect_error(sent)
     answer = await peer.until("error", "session.updated")
     code = (answer.get("error") or {}).get("code")
-    trial.check("locked", code == "cannot_update_voice", answer, f"answered {answer['type']} {code}")
+    right = answer["type"] == "error" and code == "cannot_update_voice"
+    trial.check("locked", right, answer, f"answered {answer['type']} {code}")
     now = await trial.update(peer)
     trial.check("kept", now["instructions"] != "Discarded." and now["audio"]["output"]["voice"] == "echo", now)
 
