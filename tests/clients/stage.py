@@ -22,6 +22,7 @@ PYTHON = os.environ.get("REALTIME_NB_PYTHON") or str(ROOT / ".venv" / "bin" / "p
 PATIENCE_S = float(os.environ.get("PATIENCE_S", "60"))
 """How long a test waits for something that must come; never how fast it must be."""
 FRAME_MS = 20
+TONE_PACE = 5
 WORD_MS = 225
 """About how long the scripted voice takes for a word, with the gap after it."""
 
@@ -186,11 +187,15 @@ def clip(name: str) -> bytes:
 
 
 async def speak(append: Callable[[bytes], Awaitable[Any]], speech: bytes | None = None) -> None:
-    """Say something and then keep silent long enough for the turn to end, in real time."""
+    """Say something and then keep silent long enough for the turn to end.
+
+    A recording takes as long as it does; without one it is a tone, faster than real time, for detectors by energy.
+    """
+    pace = 1 if speech is not None else TONE_PACE
     audio = (tone(700) if speech is None else speech) + silence(1400)
     loop = asyncio.get_running_loop()
     began = loop.time()
     step = FRAME_MS * 48
     for start in range(0, len(audio), step):
         await append(audio[start : start + step])
-        await asyncio.sleep(began + (start + step) / 48_000 - loop.time())
+        await asyncio.sleep(began + (start + step) / 48_000 / pace - loop.time())
