@@ -58,7 +58,18 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", default="offline", help="offline, scripted, or an installed one")
     parser.add_argument("--chat", help="base URL of an OpenAI-compatible chat server, with #model after it")
     parser.add_argument("--chat-api-key", help="the key for that chat server")
+    parser.add_argument("--max-sessions", type=_positive, metavar="N", help="refuse further sessions (default: any)")
+    parser.add_argument(
+        "--tokens-per-minute", type=_positive, metavar="N", help="of all sessions together; responses beyond it fail"
+    )
     parser.add_argument("--api-key", help="the key that clients must give (on loopback any key is accepted without)")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -75,15 +86,24 @@ def _serve(options: argparse.Namespace) -> int:
 async def _serve_until_signal(options: argparse.Namespace) -> int:
     from realtime_nb.engines.registry import create
     from realtime_nb.server.app import EmbeddedServer
+    from realtime_nb.server.limits import Limits
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     engines = create(options.engine, chat=options.chat, chat_api_key=options.chat_api_key)
+    limits = Limits(sessions=options.max_sessions)
+    if options.tokens_per_minute is not None:
+        limits = msgspec.structs.replace(limits, tokens_per_minute=options.tokens_per_minute)
     starting = asyncio.create_task(
         EmbeddedServer.start(
-            engines, options.host, options.port, api_key=options.api_key, allow_any_key=options.api_key is None
+            engines,
+            options.host,
+            options.port,
+            api_key=options.api_key,
+            allow_any_key=options.api_key is None,
+            limits=limits,
         )
     )
     stopping = asyncio.create_task(stop.wait())

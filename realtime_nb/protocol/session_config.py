@@ -113,6 +113,22 @@ class AudioConfig(Strict, kw_only=True):
     output: AudioOutput = msgspec.field(default_factory=AudioOutput)
 
 
+class TokenLimits(Strict, kw_only=True):
+    """`post_instructions` bounds everything after instructions and tools."""
+
+    post_instructions: Annotated[int, Meta(ge=0)] | None = None
+
+
+class RetentionRatio(Strict, tag_field="type", tag="retention_ratio", kw_only=True):
+    """When the context is full, drop so much that this share of the room is left in use."""
+
+    retention_ratio: Fraction
+    token_limits: TokenLimits | None | UnsetType = UNSET
+
+
+Truncation = Literal["auto", "disabled"] | RetentionRatio
+
+
 class SessionConfig(Strict, kw_only=True):
     """The effective settings of a session, every field filled, as `session.created` shows them."""
 
@@ -129,7 +145,7 @@ class SessionConfig(Strict, kw_only=True):
     max_output_tokens: MaxOutputTokens = "inf"
     tracing: Literal["auto"] | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
-    truncation: Literal["auto", "disabled"] | dict[str, Any] = "auto"
+    truncation: Truncation = "auto"
     expires_at: int = 0
     include: list[str] | None = None
     audio: AudioConfig = msgspec.field(default_factory=AudioConfig)

@@ -19,6 +19,7 @@ BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 CLOSE_BAD_KEY = 3000
 CLOSE_BAD_REQUEST = 4000
+CLOSE_TRY_LATER = 1013
 
 
 class Keyring(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,15 +37,16 @@ class Keyring(msgspec.Struct, frozen=True, kw_only=True):
 class Refused(Exception):
     """The connection must end with an `error` event and this close code."""
 
-    def __init__(self, code: int, problem: RemoteProtocolError) -> None:
+    def __init__(self, code: int, problem: RemoteProtocolError, *, type: str = "invalid_request_error") -> None:
         super().__init__(problem.message)
+        self.type = type
         self.close_code = code
         self.problem = problem
 
     @property
     def reason(self) -> str:
         """The close reason, `<error.type>.<error.code>`."""
-        return f"invalid_request_error.{self.problem.code}"
+        return f"{self.type}.{self.problem.code}"
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,12 +17,13 @@ from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from realtime_nb.engines.base import EngineSet
-from realtime_nb.errors import ConfigurationError
+from realtime_nb.errors import ConfigurationError, RemoteProtocolError
 from realtime_nb.protocol.codec import encode
 from realtime_nb.protocol.ids import IdFactory
 from realtime_nb.protocol.server_events import ErrorDetails, ErrorEvent
 from realtime_nb.protocol.session_config import SessionConfig, first_config
 from realtime_nb.server.admission import (
+    CLOSE_TRY_LATER,
     SUBPROTOCOL,
     Admission,
     Keyring,
@@ -35,6 +36,7 @@ from realtime_nb.server.client_secrets import ClientSecrets
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.realtime import RealtimeConnection
 from realtime_nb.server.rest_api import RestApi
+from realtime_nb.server.token_bucket import TokenBucket
 from realtime_nb.server.wire import Goodbye, Sleep
 
 SHUTTING_DOWN = Goodbye(1001, "The server is shutting down.")
@@ -76,6 +78,7 @@ class EmbeddedServer:
         token: str,
         limits: Limits,
         sleep: Sleep,
+        clock: Callable[[], float] = time.monotonic,
         unix_clock: Callable[[], float] = time.time,
     ) -> None:
         self.engines = engines
@@ -92,6 +95,7 @@ class EmbeddedServer:
             session_s=limits.session_s,
             clock=unix_clock,
         )
+        self._bucket = TokenBucket(limits.tokens_per_minute, clock)
         self._ids = IdFactory()
         self._connections: dict[RealtimeConnection, asyncio.Task[Any]] = {}
         self._server: _QuietServer | None = None
@@ -109,6 +113,7 @@ class EmbeddedServer:
         allow_any_key: bool = False,
         limits: Limits | None = None,
         sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
         unix_clock: Callable[[], float] = time.time,
     ) -> EmbeddedServer:
         """Warm the engines, bind, and serve until `aclose`.
@@ -119,8 +124,9 @@ class EmbeddedServer:
             port: 0 for any free one.
             api_key: the key to ask for; None makes a new token for this run.
             allow_any_key: accept any key or none; only on loopback.
-            limits: bounds of a connection.
+            limits: bounds of the server and of a connection.
             sleep: how to wait for a session's maximum duration, in seconds.
+            clock: seconds, monotonic; how the tokens per minute flow.
             unix_clock: Unix time in seconds; when client secrets expire.
 
         Raises:
@@ -140,6 +146,7 @@ class EmbeddedServer:
             token=token,
             limits=limits or Limits(),
             sleep=sleep,
+            clock=clock,
             unix_clock=unix_clock,
         )
         try:
@@ -206,11 +213,17 @@ class EmbeddedServer:
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
             admission = admit(websocket.headers, offered, websocket.query_params, self._keys, self._client_secrets)
+            self._check_room()
         except Refused as refused:
             await self._refuse(websocket, refused)
             return
         connection = RealtimeConnection(
-            websocket, self.engines, self._config(admission), limits=self._limits, sleep=self._sleep
+            websocket,
+            self.engines,
+            self._config(admission),
+            limits=self._limits,
+            bucket=self._bucket,
+            sleep=self._sleep,
         )
         task = asyncio.current_task()
         assert task is not None
@@ -220,11 +233,18 @@ class EmbeddedServer:
         finally:
             del self._connections[connection]
 
+    def _check_room(self) -> None:
+        most = self._limits.sessions
+        if most is not None and len(self._connections) >= most:
+            problem = RemoteProtocolError(
+                f"Rate limit reached on concurrent sessions: limit {most}. Please try again later.",
+                code="rate_limit_exceeded",
+            )
+            raise Refused(CLOSE_TRY_LATER, problem, type="rate_limit_error")
+
     async def _refuse(self, websocket: WebSocket, refused: Refused) -> None:
         problem = refused.problem
-        details = ErrorDetails(
-            type="invalid_request_error", code=problem.code, message=problem.message, param=problem.param
-        )
+        details = ErrorDetails(type=refused.type, code=problem.code, message=problem.message, param=problem.param)
         await websocket.send_text(encode(ErrorEvent(event_id=self._ids.new("event"), error=details)))
         await websocket.close(refused.close_code, refused.reason)
 

@@ -8,9 +8,13 @@ MIB = 1024 * 1024
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one connection.
+    """Bounds of a server and of each of its connections.
 
     Attributes:
+        sessions: at once; one more is refused (`rate_limit_exceeded`, close 1013). None for any number.
+        tokens_per_minute: of all sessions together; without them a response fails (`rate_limit_exceeded`).
+        context_tokens: what a model reads and writes at most for one response.
+        output_tokens: what it writes at most; the response is `incomplete` then.
         session_s: after so many seconds `session_expired` is sent and the connection closed with 1001.
         reply_ahead_bytes: a reply waits while so many bytes are unsent, so that a slow network slows it down.
         unsent_bytes: beyond this the client is cut off (close 1008, `slow_consumer`).
@@ -19,6 +23,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         ping_s: between pings, and how long the pong may take.
     """
 
+    sessions: int | None = None
+    tokens_per_minute: int = 1_000_000_000
+    context_tokens: int = 32_320
+    output_tokens: int = 4_096
     session_s: float = 3600.0
     reply_ahead_bytes: int = 1 * MIB
     unsent_bytes: int = 32 * MIB

@@ -1,30 +1,24 @@
-"""Counts tokens by the documented rates, so that costs can be studied without a bill.
-
-User audio is 1 token per 100 ms, assistant audio 1 token per 50 ms, text about 4 characters a token. Nothing is
-cached yet.
-"""
+"""Counts tokens by the documented rates, so that costs can be studied without a bill."""
 
 from __future__ import annotations
 
-import json
+from collections import deque
 from math import ceil
 
-from realtime_nb.protocol.items import Item, Message, OutputAudio, item_text
-from realtime_nb.protocol.response import InputTokenDetails, OutputTokenDetails, Usage
-from realtime_nb.protocol.server import ServerProtocol
+from realtime_nb.protocol.response import OutputTokenDetails, Usage
 from realtime_nb.protocol.server_events import RateLimit, RateLimitsUpdated
 from realtime_nb.protocol.server_response import ServerResponse
 from realtime_nb.protocol.session_config import bytes_per_ms
+from realtime_nb.server.prompt import ASSISTANT_AUDIO_MS_PER_TOKEN, CHARACTERS_PER_TOKEN, Prompt
+from realtime_nb.server.token_bucket import TokenBucket
 
-USER_AUDIO_MS_PER_TOKEN = 100
-ASSISTANT_AUDIO_MS_PER_TOKEN = 50
-CHARACTERS_PER_TOKEN = 4
-TOKENS_PER_MINUTE = 1_000_000
+REMEMBERED_PROMPTS = 4
+"""Prompts whose beginning is still cached: an out-of-band response does not push the conversation out."""
+RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
 
 
-def text_tokens(text: str) -> int:
-    """Return how many tokens a text counts for."""
-    return ceil(len(text) / CHARACTERS_PER_TOKEN)
+class RateLimited(Exception):
+    """A response may not begin now: too many tokens were used in the last minute."""
 
 
 def output_tokens(response: ServerResponse) -> OutputTokenDetails:
@@ -37,45 +31,62 @@ def output_tokens(response: ServerResponse) -> OutputTokenDetails:
 
 
 class Meter:
-    """Measures the responses of one connection. Attach with `protocol.meter = Meter(protocol)`."""
+    """Measures the responses of one connection. It is the protocol's `meter`.
 
-    def __init__(self, protocol: ServerProtocol) -> None:
-        self._protocol = protocol
-        self.tokens_used = 0
+    A response reads its whole prompt again; what the beginning of a recent prompt of this connection has in common
+    with it is cached.
+
+    Args:
+        bucket: what all connections use together.
+    """
+
+    def __init__(self, bucket: TokenBucket) -> None:
+        self._bucket = bucket
+        self._reading: dict[str, tuple[Prompt, int]] = {}
+        self._recent: deque[Prompt] = deque(maxlen=REMEMBERED_PROMPTS)
+
+    def begin(self, response: ServerResponse, prompt: Prompt) -> None:
+        """A model begins to read a prompt; its tokens are used from now on.
+
+        Raises:
+            RateLimited: there are not enough tokens for it; nothing was counted.
+        """
+        needed, there = prompt.tokens, self._bucket.remaining
+        if needed > there or not there:
+            raise RateLimited(self._refusal(needed, there))
+        self._bucket.take(needed)
+        n_cached = max((prompt.shared_with(one) for one in self._recent), default=0)
+        self._reading[response.id] = (prompt, n_cached)
+        self._recent.append(prompt)
+
+    def _refusal(self, needed: int, there: int) -> str:
+        limit, wait_s = self._bucket.tokens_per_minute, self._bucket.wait_seconds(max(1, needed))
+        advice = f"Please try again in {wait_s:.3g}s." if needed <= limit else "It will never fit."
+        return (
+            f"Rate limit reached on tokens per minute: Limit {limit}, Remaining {there}, Requested {needed}. {advice}"
+        )
 
     def __call__(self, response: ServerResponse) -> Usage:
-        """Return the usage of a response that ended: the whole conversation re-read, and what was written."""
-        settings = response.settings
-        written = {str(item.id) for item in response.output}
-        said: list[Item] = [
-            item
-            for item in (settings.input if settings.input is not None else self._protocol.conversation)
-            if str(item.id) not in written
-        ]
-        fixed = settings.instructions + (json.dumps(settings.tools) if settings.tools else "")
-        audio = sum(self._audio_tokens(item) for item in said)
-        text = text_tokens(fixed) + sum(text_tokens(item_text(item)) for item in said if not self._is_user_audio(item))
+        """Return the usage of a response that ended; one that a model never read has no input."""
+        prompt, n_cached = self._reading.pop(response.id, (Prompt(), 0))
         output = output_tokens(response)
-        total_in, total_out = text + audio, output.text_tokens + output.audio_tokens
-        self.tokens_used += total_in + total_out
+        total_in, total_out = prompt.tokens, output.text_tokens + output.audio_tokens
+        self._bucket.take(total_out)
         return Usage(
             total_tokens=total_in + total_out,
             input_tokens=total_in,
             output_tokens=total_out,
-            input_token_details=InputTokenDetails(text_tokens=text, audio_tokens=audio),
+            input_token_details=prompt.details(n_cached),
             output_token_details=output,
         )
 
-    def _is_user_audio(self, item: Item) -> bool:
-        return isinstance(item, Message) and item.role == "user" and self._protocol.spoken.audio_ms(str(item.id)) > 0
-
-    def _audio_tokens(self, item: Item) -> int:
-        audio_ms = self._protocol.spoken.audio_ms(str(item.id))
-        spoken = isinstance(item, Message) and any(isinstance(part, OutputAudio) for part in item.content)
-        return ceil(audio_ms / (ASSISTANT_AUDIO_MS_PER_TOKEN if spoken else USER_AUDIO_MS_PER_TOKEN))
-
     def rate_limits(self) -> RateLimitsUpdated:
-        """Return the event that follows `response.done`; the limit is nominal and never refuses anything."""
-        remaining = max(0, TOKENS_PER_MINUTE - self.tokens_used)
-        limit = RateLimit(name="tokens", limit=TOKENS_PER_MINUTE, remaining=remaining, reset_seconds=0.0)
+        """Return the event that follows `response.done`."""
+        bucket = self._bucket
+        limit = RateLimit(
+            name="tokens",
+            limit=bucket.tokens_per_minute,
+            remaining=bucket.remaining,
+            reset_seconds=round(bucket.reset_seconds, 3),
+        )
         return RateLimitsUpdated(rate_limits=[limit])

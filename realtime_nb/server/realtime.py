@@ -20,11 +20,13 @@ from realtime_nb.protocol.server import (
     SessionChanged,
 )
 from realtime_nb.protocol.session_config import SessionConfig
+from realtime_nb.server.context_window import ContextWindow
 from realtime_nb.server.hearing import Ears
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.metering import Meter
 from realtime_nb.server.outbox import Outbox
 from realtime_nb.server.reply import Replies
+from realtime_nb.server.token_bucket import TokenBucket
 from realtime_nb.server.turn_taking import TurnTaking
 from realtime_nb.server.wire import CLIENT_GONE, SLOW_CONSUMER, Goodbye, Sleep, Wire
 
@@ -41,6 +43,7 @@ class RealtimeConnection:
         engines: started.
         config: the session's first settings, with id, model and expiry.
         limits: bounds.
+        bucket: the tokens that all connections use together.
         sleep: how to wait for the session's end, in seconds.
     """
 
@@ -51,11 +54,13 @@ class RealtimeConnection:
         config: SessionConfig,
         *,
         limits: Limits,
+        bucket: TokenBucket,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._websocket = websocket
         self._engines = engines
         self._limits = limits
+        self._bucket = bucket
         self._sleep = sleep
         self._outbox = Outbox(room_bytes=limits.reply_ahead_bytes, limit_bytes=limits.unsent_bytes)
         self._protocol = ServerProtocol(config, voices=engines.synthesizer.capabilities.voices)
@@ -81,11 +86,11 @@ class RealtimeConnection:
     async def _serve(self) -> Goodbye:
         async with asyncio.TaskGroup() as group:
             wire = Wire(self._protocol, self._outbox, self._engines, group, self.end, self._sleep)
-            self._protocol.meter = meter = Meter(self._protocol)
+            self._protocol.meter = meter = Meter(self._bucket)
             self._protocol.open()
             wire.flush()
             ears = Ears(wire)
-            replies = Replies(wire, ears, meter)
+            replies = Replies(wire, ears, meter, ContextWindow(self._limits), longest_tokens=self._limits.output_tokens)
             wire.spawn(self._read(wire, TurnTaking(wire, ears, replies), replies), name="realtime-reader")
             wire.spawn(self._expire(wire), name="realtime-expiry")
             goodbye = await self._goodbye

@@ -10,11 +10,14 @@ from realtime_nb.engines.base import ChatMessage, ChatRequest
 from realtime_nb.errors import EngineError
 from realtime_nb.protocol.server_response import ResponseSettings, ServerResponse
 from realtime_nb.server.context import chat_request
+from realtime_nb.server.context_window import ContextFull, ContextWindow, Reading
 from realtime_nb.server.hearing import Ears
-from realtime_nb.server.metering import Meter, output_tokens
+from realtime_nb.server.metering import RATE_LIMIT_EXCEEDED, Meter, RateLimited, output_tokens
 from realtime_nb.server.output_audio import OutputEncoder
 from realtime_nb.server.production import Broke, Called, Ended, Piece, Production, Spoken, Written
 from realtime_nb.server.wire import Wire
+
+CONTEXT_FULL = "context_length_exceeded"
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +47,16 @@ class Replies:
         wire: of the connection.
         ears: knows what users said.
         meter: counts tokens.
+        window: what of the conversation a model still reads.
+        longest_tokens: of a reply whose settings allow any length.
     """
 
-    def __init__(self, wire: Wire, ears: Ears, meter: Meter) -> None:
+    def __init__(self, wire: Wire, ears: Ears, meter: Meter, window: ContextWindow, *, longest_tokens: int) -> None:
         self._wire = wire
         self._ears = ears
         self._meter = meter
+        self._window = window
+        self._longest_tokens = longest_tokens
         self._writing: dict[str, asyncio.Task[None]] = {}
         self.on_end: Callable[[ServerResponse], None] = lambda response: None
         """Called after every response's end."""
@@ -68,9 +75,17 @@ class Replies:
         self._after(response)
 
     def request(self, settings: ResponseSettings, *more: ChatMessage) -> ChatRequest:
-        """Return what the chat model would read now; `more` are messages that are not items yet."""
-        items = settings.input if settings.input is not None else self._wire.protocol.conversation
-        return chat_request(settings, items, self._ears.transcripts, *more)
+        """Return what the chat model would read now; `more` are messages that are not items yet.
+
+        Raises:
+            ContextFull: the conversation does not fit into the model's context.
+        """
+        return chat_request(settings, self._reading(settings).items, self._ears.transcripts, *more)
+
+    def _reading(self, settings: ResponseSettings) -> Reading:
+        protocol = self._wire.protocol
+        items = settings.input if settings.input is not None else protocol.conversation
+        return self._window.fit(settings, items, protocol.spoken, protocol.config.truncation)
 
     async def _write(self, response: ServerResponse, draft: Draft | None) -> None:
         try:
@@ -78,6 +93,10 @@ class Replies:
             await self._copy(response, draft.production)
         except EngineError as failure:
             response.fail(code="server_error", message=str(failure))
+        except RateLimited as failure:
+            response.fail(type="tokens", code=RATE_LIMIT_EXCEEDED, message=str(failure))
+        except ContextFull as failure:
+            response.fail(type="invalid_request_error", code=CONTEXT_FULL, message=str(failure))
         except Exception as failure:
             logger.exception("writing response %s failed", response.id)
             response.fail(code="server_error", message=f"The server failed: {type(failure).__name__}.")
@@ -100,7 +119,10 @@ class Replies:
                 if not item.id:
                     item.id = self._wire.protocol.ids.new("item")
             await self._ears.hear(items, config.audio.input.format)
-            request = self.request(settings)
+            reading = self._reading(settings)
+            self._meter.begin(response, reading.prompt)
+            self._window.keep(settings, reading)
+            request = chat_request(settings, reading.items, self._ears.transcripts)
         except BaseException:
             if draft is not None:
                 draft.discard()
@@ -145,7 +167,8 @@ class Replies:
                 response.complete()
 
     def _check_length(self, response: ServerResponse) -> None:
-        limit = response.settings.max_output_tokens
+        asked = response.settings.max_output_tokens
+        limit = min(asked, self._longest_tokens) if isinstance(asked, int) else self._longest_tokens
         written = output_tokens(response)
-        if isinstance(limit, int) and written.text_tokens + written.audio_tokens >= limit:
+        if written.text_tokens + written.audio_tokens >= limit:
             response.incomplete("max_output_tokens")

@@ -27,6 +27,7 @@ from realtime_nb.protocol.server import Committed, ResponseStopped
 from realtime_nb.protocol.server_response import ServerResponse, settings_for
 from realtime_nb.protocol.session_config import SemanticVad, ServerVad, SessionConfig, TurnDetection
 from realtime_nb.server.context import spoken_message
+from realtime_nb.server.context_window import ContextFull
 from realtime_nb.server.hearing import NOTHING_HEARD, Ears, Utterance
 from realtime_nb.server.idle import IdleTimer
 from realtime_nb.server.input_audio import InputDecoder
@@ -276,7 +277,11 @@ class TurnTaking:
         except EngineError:
             return
         settings = settings_for(self._wire.protocol.config, None, None)
-        self._draft = Draft(self._wire, settings, self._replies.request(settings, spoken_message(heard)))
+        try:
+            request = self._replies.request(settings, spoken_message(heard))
+        except ContextFull:
+            return
+        self._draft = Draft(self._wire, settings, request)
 
     def _drop_draft(self) -> None:
         if self._drafting is not None:
