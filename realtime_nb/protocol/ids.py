@@ -6,6 +6,7 @@ import random
 import string
 
 _ALPHABET = string.ascii_letters + string.digits
+_LETTER_OF_BYTE = (_ALPHABET * 5)[:256].encode()
 
 
 class IdFactory:
@@ -20,4 +21,4 @@ class IdFactory:
 
     def new(self, prefix: str) -> str:
         """Return `prefix` + "_" + 21 alphanumerics."""
-        return f"{prefix}_{''.join(self._random.choices(_ALPHABET, k=21))}"
+        return f"{prefix}_{self._random.randbytes(21).translate(_LETTER_OF_BYTE).decode()}"
