@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import random
 from collections import Counter
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConnectionLost
 from realtime_nb.transport.websocket import WebSocketTransport
 
 BYTES_PER_MS = 48
+ROOM_NOISE = 8.0
+"""Standard deviation of the quiet room's samples, -72 dBFS."""
+ROOM_FRAMES = 50
 TURN_PATIENCE_S = 15.0
 SETTLE_S = 5.0
 
@@ -24,13 +29,13 @@ class Voice(msgspec.Struct, frozen=True):
 
     Attributes:
         frames: `input_audio_buffer.append` messages of one utterance.
-        silence: one of silence.
+        silence: messages of a quiet room, to be sent in turn; digital silence would flatter a server's detector.
         frame_ms: audio in each.
         speech_end_ms: the true end of speech in the utterance.
     """
 
     frames: list[str]
-    silence: str
+    silence: list[str]
     frame_ms: int
     speech_end_ms: float
 
@@ -42,7 +47,8 @@ class Voice(msgspec.Struct, frozen=True):
         audio = clip.samples.astype("<i2").tobytes()
         audio += bytes(-len(audio) % size)
         frames = [_append(audio[start : start + size]) for start in range(0, len(audio), size)]
-        return cls(frames, _append(bytes(size)), frame_ms, clip.speech_end_ms)
+        room = np.random.default_rng(1).normal(0, ROOM_NOISE, (ROOM_FRAMES, size // 2)).round().astype("<i2")
+        return cls(frames, [_append(frame.tobytes()) for frame in room], frame_ms, clip.speech_end_ms)
 
 
 def _append(audio: bytes) -> str:
@@ -147,6 +153,7 @@ class User:
         voice, tally = self._voice, self._tally
         frame_s, sent_ms = voice.frame_ms / 1000, 0
         utterance: list[str] = []
+        room = itertools.cycle(voice.silence)
         at = begin
         while not self._lost and (at < until or (self._turn is not None and at < until + SETTLE_S)):
             now = self._now()
@@ -158,7 +165,7 @@ class User:
                 utterance = voice.frames[::-1]
                 tally.turns += 1
                 self._turn = _Turn(at - frame_s + voice.speech_end_ms / 1000, sent_ms + voice.speech_end_ms)
-            await self._transport.send(utterance.pop() if utterance else voice.silence)
+            await self._transport.send(utterance.pop() if utterance else next(room))
             tally.frames_sent += 1
             sent_ms += voice.frame_ms
             at += frame_s
