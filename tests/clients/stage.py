@@ -21,6 +21,8 @@ PYTHON = os.environ.get("REALTIME_NB_PYTHON") or str(ROOT / ".venv" / "bin" / "p
 """The interpreter that has realtime_nb; never the one that runs the clients."""
 PATIENCE_S = float(os.environ.get("PATIENCE_S", "60"))
 """How long a test waits for something that must come; never how fast it must be."""
+SEMANTIC_SILENCE_MS = 5000
+"""Long enough for a turn to end by meaning, whatever the words."""
 FRAME_MS = 20
 TONE_PACE = 5
 WORD_MS = 225
@@ -186,13 +188,15 @@ def clip(name: str) -> bytes:
         return audio.readframes(audio.getnframes())
 
 
-async def speak(append: Callable[[bytes], Awaitable[Any]], speech: bytes | None = None) -> None:
+async def speak(
+    append: Callable[[bytes], Awaitable[Any]], speech: bytes | None = None, *, silence_ms: int = 1400
+) -> None:
     """Say something and then keep silent long enough for the turn to end.
 
     A recording takes as long as it does; without one it is a tone, faster than real time, for detectors by energy.
     """
     pace = 1 if speech is not None else TONE_PACE
-    audio = (tone(700) if speech is None else speech) + silence(1400)
+    audio = (tone(700) if speech is None else speech) + silence(silence_ms)
     loop = asyncio.get_running_loop()
     began = loop.time()
     step = FRAME_MS * 48

@@ -13,12 +13,12 @@ from typing import Any
 import aiohttp
 import pytest
 from livekit import rtc
-from livekit.agents import llm
+from livekit.agents import NOT_GIVEN, llm
 from livekit.plugins.openai.realtime import RealtimeModel
 from openai.types.realtime.realtime_audio_input_turn_detection import ServerVad
 
 from tests.clients.chat_stub import HOLD, Call, last_message
-from tests.clients.stage import PATIENCE_S, STORY, Stage, clip, eventually, speak
+from tests.clients.stage import PATIENCE_S, SEMANTIC_SILENCE_MS, STORY, Stage, clip, eventually, speak
 
 pytestmark = pytest.mark.anyio
 
@@ -107,13 +107,14 @@ class Talk:
 
 
 @contextlib.asynccontextmanager
-async def talking(stage: Stage) -> AsyncIterator[Talk]:
+async def talking(stage: Stage, *, own: bool = False) -> AsyncIterator[Talk]:
+    """A session; `own` leaves the turn detection at what the plugin asks for by itself, a semantic one."""
     async with aiohttp.ClientSession() as http:
         model = RealtimeModel(
             base_url=stage.http_url,
             api_key="any",
             http_session=http,
-            turn_detection=TURN_DETECTION,
+            turn_detection=NOT_GIVEN if own else TURN_DETECTION,
         )
         session = model.session()
         talk = Talk(session)
@@ -144,6 +145,16 @@ async def test_a_spoken_turn(stage: Stage) -> None:
             "input_speech_stopped",
         ]
     assert stage.chat.requests[-1]["messages"][0] == {"role": "system", "content": "Be kind."}
+
+
+async def test_a_spoken_turn_with_its_own_settings(stage: Stage) -> None:
+    stage.chat.answer = lambda request: ["Hello to you too."]
+    async with talking(stage, own=True) as talk:
+        await speak(talk.send_audio, silence_ms=SEMANTIC_SILENCE_MS)
+        assert (await talk.ended(1)).words == "Hello to you too."
+    assert (
+        stage.wire.asked("session.update")[0]["session"]["audio"]["input"]["turn_detection"]["type"] == "semantic_vad"
+    )
 
 
 async def test_a_tool_turn(stage: Stage) -> None:

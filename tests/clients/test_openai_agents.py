@@ -20,7 +20,7 @@ from agents.realtime import (
 )
 
 from tests.clients.chat_stub import HOLD, Call, last_message
-from tests.clients.stage import STORY, Stage, clip, eventually, speak
+from tests.clients.stage import SEMANTIC_SILENCE_MS, STORY, Stage, clip, eventually, speak
 
 pytestmark = pytest.mark.anyio
 
@@ -56,14 +56,15 @@ class Talk:
 
 
 @contextlib.asynccontextmanager
-async def talking(stage: Stage, agent: RealtimeAgent[Any], **settings: Any) -> AsyncIterator[Talk]:
+async def talking(stage: Stage, agent: RealtimeAgent[Any], *, own: bool = False) -> AsyncIterator[Talk]:
+    """A session; `own` leaves the turn detection at what the SDK asks for by itself, a semantic one."""
     tracker = RealtimePlaybackTracker()
     session = await RealtimeRunner(agent).run(
         model_config={
             "url": f"{stage.url}/realtime?model=gpt-realtime",
             "api_key": "any",
             "playback_tracker": tracker,
-            "initial_model_settings": {"turn_detection": SERVER_VAD, **settings},  # type: ignore[typeddict-item]
+            "initial_model_settings": {} if own else {"turn_detection": SERVER_VAD},  # type: ignore[typeddict-item]
         }
     )
     async with session:
@@ -90,6 +91,16 @@ async def test_a_spoken_turn(stage: Stage) -> None:
         assert heard.content[0].transcript
     assert stage.chat.requests[-1]["messages"][0] == {"role": "system", "content": "Be kind."}
     assert [response["status"] for response in stage.wire.responses] == ["completed"]
+
+
+async def test_a_spoken_turn_with_its_own_settings(stage: Stage) -> None:
+    stage.chat.answer = says("Hello to you too.")
+    async with talking(stage, RealtimeAgent(name="host"), own=True) as talk:
+        await speak(talk.session.send_audio, silence_ms=SEMANTIC_SILENCE_MS)
+        await eventually(lambda: talk.said() == ["Hello to you too."])
+    assert (
+        stage.wire.asked("session.update")[0]["session"]["audio"]["input"]["turn_detection"]["type"] == "semantic_vad"
+    )
 
 
 async def test_a_tool_turn(stage: Stage) -> None:
