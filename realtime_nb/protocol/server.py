@@ -200,9 +200,8 @@ class ServerProtocol(Connection):
             item.id = self.ids.new("item")
         if item.id in self.conversation:
             raise RemoteProtocolError(
-                f"Error creating item: an item with id '{item.id}' already exists.",
-                code="invalid_value",
-                param="item.id",
+                f"Error adding item: an item with id '{item.id}' already exists.",
+                code="item_create_duplicate_item_id",
             )
         item.status = "completed"
         if isinstance(item, FunctionCall) and not item.call_id:
@@ -211,8 +210,8 @@ class ServerProtocol(Connection):
             previous = self.conversation.insert(item, previous_item_id=event.previous_item_id or None)
         except KeyError:
             raise RemoteProtocolError(
-                f"Error creating item: the previous item with id '{event.previous_item_id}' does not exist.",
-                code="invalid_value",
+                f"Error adding item: the previous item with id '{event.previous_item_id}' does not exist.",
+                code="item_create_invalid_previous_item_id",
                 param="previous_item_id",
             ) from None
         self.spoken.note_user_item(item, self.input_buffer.bytes_per_ms)

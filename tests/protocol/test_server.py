@@ -143,7 +143,20 @@ def test_an_item_goes_first_after_another_or_last_and_nowhere_else() -> None:
         "conversation.item.create", item={"type": "function_call_output", "call_id": "c", "output": ""},
         previous_item_id="item_x",
     )  # fmt: skip
-    assert error["error"]["param"] == "previous_item_id"
+    assert (error["error"]["code"], error["error"]["param"]) == (
+        "item_create_invalid_previous_item_id",
+        "previous_item_id",
+    )
+
+
+def test_an_items_id_is_used_once() -> None:
+    driver = Driver()
+    item_id = driver.say("first")
+    item = {"type": "message", "role": "user", "id": item_id, "content": [{"type": "input_text", "text": "again"}]}
+    (error,) = driver.send("conversation.item.create", item=item)
+    assert error["error"]["code"] == "item_create_duplicate_item_id"
+    (retrieved,) = driver.send("conversation.item.retrieve", item_id=item_id)
+    assert retrieved["item"]["content"][0]["text"] == "first"
     assert [words for *_, words in driver.server.conversation.digest()] == ["first", "second", "between", "third"]
 
 
