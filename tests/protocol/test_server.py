@@ -147,6 +147,7 @@ def test_an_item_goes_first_after_another_or_last_and_nowhere_else() -> None:
         "item_create_invalid_previous_item_id",
         "previous_item_id",
     )
+    assert [words for *_, words in driver.server.conversation.digest()] == ["first", "second", "between", "third"]
 
 
 def test_an_items_id_is_used_once() -> None:
@@ -157,7 +158,6 @@ def test_an_items_id_is_used_once() -> None:
     assert error["error"]["code"] == "item_create_duplicate_item_id"
     (retrieved,) = driver.send("conversation.item.retrieve", item_id=item_id)
     assert retrieved["item"]["content"][0]["text"] == "first"
-    assert [words for *_, words in driver.server.conversation.digest()] == ["first", "second", "between", "third"]
 
 
 @pytest.mark.parametrize(
