@@ -14,7 +14,7 @@ from realtime_nb.runtime import runtime
 from realtime_nb.session.barge_in import BargeIn
 from realtime_nb.session.endpoint import Endpoint, choose_endpoint
 from realtime_nb.session.opening import open_session
-from realtime_nb.session.reconnect import NEVER, Reconnect
+from realtime_nb.session.reconnect import Reconnect
 from realtime_nb.session.session import Session
 from realtime_nb.session.settings import session_settings
 
@@ -77,7 +77,7 @@ def connect(
     quiet: bool = False,
     timeout_s: float = 10.0,
     barge_in: BargeIn | None = None,
-    reconnect: Reconnect = NEVER,
+    reconnect: Reconnect | None = None,
     faults: Faults | None = None,
     **settings: Any,
 ) -> Connecting:
@@ -101,7 +101,8 @@ def connect(
         timeout_s: for the handshake.
         barge_in: when your speech interrupts an answer: at once by default, `BargeIn(min_speech_ms=400)` ignores
             "uh-huh", `BargeIn(interrupt="off")` is half duplex, for rooms with loudspeakers.
-        reconnect: what to do when the connection breaks later.
+        reconnect: what to do when the connection breaks later: five more attempts by default,
+            `Reconnect(attempts=0)` gives up at once.
         faults: what goes wrong on the way, for tests and teaching; see `realtime_nb.testing.faults`.
         settings: `instructions`, `voice`, `turn_detection` ("server_vad", "push_to_talk", …), `transcription`,
             `output_modalities`, `tools`, and any other key of the session object; see `session_settings`.
@@ -121,7 +122,7 @@ def connect(
         wanted,
         engine=engine,
         chat=chat,
-        options={"timeout_s": timeout_s, "barge_in": barge_in, "reconnect": reconnect, "faults": faults},
+        options={"timeout_s": timeout_s, "barge_in": barge_in, "reconnect": reconnect or Reconnect(), "faults": faults},
     )
     return Connecting(runtime().submit(opening), quiet=quiet)
 

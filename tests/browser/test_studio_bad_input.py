@@ -243,7 +243,11 @@ def test_not_a_realtime_server(studio: StudioPage, lab: Lab) -> None:
 def test_server_gone_while_it_speaks(studio: StudioPage) -> None:
     notebook = studio.notebook
     with served() as (process, url):
-        notebook.set_source(2, f"far = await rt.connect(url={url!r}, api_key='any', quiet=True)\nrt.Studio(far)")
+        notebook.set_source(
+            2,
+            f"once = rt.Reconnect(attempts=0)\n"
+            f"far = await rt.connect(url={url!r}, api_key='any', quiet=True, reconnect=once)\nrt.Studio(far)",
+        )
         notebook.run(2)
         other = StudioPage.of(notebook, 2)
         other.tap()

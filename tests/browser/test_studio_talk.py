@@ -123,6 +123,10 @@ def start_long_answer(studio: StudioPage) -> int:
     return studio.wait_rendered(24_000, after_stream=before)
 
 
+FADED_SAMPLES = 256
+"""The end of what was heard fades out, so that the cut does not click."""
+
+
 def check_cut(studio: StudioPage, stream: int, former: int) -> None:
     """The server was told what was rendered, nothing comes after that, and the caption shows what was missed."""
     studio.wait_kernel(f"sum(e.event_type in {CUTS!r} for e in session.events) > {former}")
@@ -138,7 +142,7 @@ def check_cut(studio: StudioPage, stream: int, former: int) -> None:
     sent = studio.turn_audio(turn)
     assert rendered < len(sent)
     studio.wait_tapped(2 * 2048)
-    assert aligned(studio.tapped(), sent[:rendered])[1] >= 0.999
+    assert aligned(studio.tapped(), sent[: rendered - FADED_SAMPLES])[1] >= 0.999
     line = studio.root.locator(".rnb-line[data-role=assistant]", has=studio.page.locator(".rnb-unheard:visible")).last
     missed = line.locator(".rnb-unheard").inner_text()
     full = line.locator(".rnb-line-text").text_content()
