@@ -11,7 +11,8 @@ neural detector behind its energy gate in its place, as the offline engine has i
 scripted in both, and cost next to nothing: what is measured is the server.
 
 The latency is that from the true end of speech to the first audio message at the client, by the schedule of the user's
-frames; what the load generator adds by its own lag is shown beside it. "Added" is the 99th percentile less the median
+frames; what the load generator adds by its own lag is shown beside it. "Waited" is the share of the time that the
+server was ready to run and had no processor: with other work on the machine the latencies say little. "Added" is the 99th percentile less the median
 of one session alone.
 """
 
@@ -81,7 +82,7 @@ def mb_per_session(report: LoadReport) -> float:
 
 HEADER = (
     f"{'sessions':>8} {'turns':>6} {'lost':>5} {'p50':>7} {'p95':>7} {'p99':>7} {'added':>7} {'n':>5} "
-    f"{'server':>7} {'MB/session':>10} {'client':>7} {'slip p99':>9} {'errors'}"
+    f"{'server':>7} {'waited':>7} {'MB/session':>10} {'client':>7} {'slip p99':>9} {'errors'}"
 )
 
 
@@ -89,12 +90,13 @@ def row(report: LoadReport, alone: LoadReport) -> str:
     latency = report.end_to_audio
     values = (latency.p50, latency.p95, latency.p99, added_ms(report, alone))
     shown = " ".join(f"{'-':>7}" if value is None else f"{value:>7.0f}" for value in values)
-    cores = report.memory.cpu_cores if report.memory is not None else float("nan")
+    memory = report.memory
+    cores, waited = (memory.cpu_cores, memory.waited_cores) if memory is not None else (float("nan"), float("nan"))
     errors = ", ".join(f"{name} × {count}" for name, count in report.errors.items()) or "none"
     lost = report.turns - report.answered
     return (
         f"{report.connected:>8} {report.turns:>6} {lost:>5} {shown} {latency.n:>5} {cores:>7.2f} "
-        f"{mb_per_session(report):>10.2f} {report.client_cpu_cores:>7.2f} {report.pacing_slip.p99 or 0:>9.1f} {errors}"
+        f"{waited:>7.2f} {mb_per_session(report):>10.2f} {report.client_cpu_cores:>7.2f} {report.pacing_slip.p99 or 0:>9.1f} {errors}"
     )
 
 

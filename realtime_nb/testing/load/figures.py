@@ -42,12 +42,15 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
         before_mb: before the first connection.
         peak_mb: the most that was seen during the run.
         cpu_cores: processor time of the server over the run's time.
+        waited_cores: share of the run that its main thread was ready to run and had no processor (Linux): somebody
+            else's load, which makes the run's latencies worthless when it is large.
     """
 
     pid: int
     before_mb: float
     peak_mb: float
     cpu_cores: float
+    waited_cores: float = 0.0
 
 
 class LoadReport(msgspec.Struct, kw_only=True):
@@ -142,7 +145,7 @@ class LoadReport(msgspec.Struct, kw_only=True):
             memory = self.memory
             grown = (memory.peak_mb - memory.before_mb) / max(1, self.connected)
             lines.append(
-                f"server (pid {memory.pid}): {memory.cpu_cores:.2f} cores, {memory.before_mb:.0f} MB before, "
+                f"server (pid {memory.pid}): {memory.cpu_cores:.2f} cores, waited for one {memory.waited_cores:.2f}, {memory.before_mb:.0f} MB before, "
                 f"{memory.peak_mb:.0f} MB at most, {grown:.2f} MB a session"
             )
         return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ class ServerProcess:
         self._family = [process, *process.children(recursive=True)]
         self._before_mb = self._peak_mb = self._rss_mb()
         self._cpu_s = self._used_s()
+        self._waited_s = self._waiting_s()
 
     @classmethod
     def find(cls, url: str) -> ServerProcess | None:
@@ -49,6 +51,7 @@ class ServerProcess:
             before_mb=round(self._before_mb, 1),
             peak_mb=round(self._peak_mb, 1),
             cpu_cores=round((self._used_s() - self._cpu_s) / duration_s, 3),
+            waited_cores=round((self._waiting_s() - self._waited_s) / duration_s, 3),
         )
 
     def _rss_mb(self) -> float:
@@ -56,6 +59,13 @@ class ServerProcess:
 
     def _used_s(self) -> float:
         return sum(self._read(one, lambda p: sum(p.cpu_times()[:2])) for one in self._family)
+
+    def _waiting_s(self) -> float:
+        """How long its main thread was ready to run and had no processor; 0 where the system does not say."""
+        try:
+            return int(Path(f"/proc/{self._process.pid}/schedstat").read_text("ascii").split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):
+            return 0.0
 
     @staticmethod
     def _read(process: Any, what: Any) -> float:
