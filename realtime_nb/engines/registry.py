@@ -122,7 +122,7 @@ def _call(name: str, factory: Factory, **options: Any) -> EngineSet:
 
 
 def _offline(*, seed: int = 0) -> EngineSet:
-    from realtime_nb.engines import brain, pocketsphinx_engine, vad, voices
+    from realtime_nb.engines import brain, noise_suppression, pocketsphinx_engine, vad, voices
 
     transcriber, chat, synthesizer = pocketsphinx_engine.create(), brain.create(seed=seed), voices.create()
     parts = (transcriber.capabilities.name, chat.capabilities.name, synthesizer.capabilities.name)
@@ -134,6 +134,7 @@ def _offline(*, seed: int = 0) -> EngineSet:
         transcriber=transcriber,
         chat=chat,
         synthesizer=synthesizer,
+        noise_suppressor=noise_suppression.factory(),
     )
 
 

@@ -43,6 +43,8 @@ def read_image(image_url: str, *, param: str) -> ImageSize:
         data = base64.b64decode(image_url[len(prefix) :], validate=True)
     except (binascii.Error, ValueError) as problem:
         raise _refused("its base64 cannot be decoded", param) from problem
+    if len(data) > MAX_IMAGE_BYTES:
+        raise _refused(f"the image is larger than {MAX_IMAGE_BYTES:,} bytes", param)
     size = _png_size(data) if _PREFIXES[prefix] == "png" else _jpeg_size(data)
     if size is None or not size.width_px or not size.height_px:
         raise _refused(f"it holds no readable {_PREFIXES[prefix].upper()} image", param)

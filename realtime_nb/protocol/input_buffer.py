@@ -50,6 +50,17 @@ class InputBuffer:
             )
         self._audio += audio
 
+    def rewrite_end(self, audio: bytes, *, before: int = 0) -> None:
+        """Put cleaned audio in the place of the last bytes appended, as far as they are still kept.
+
+        Args:
+            audio: as long as what it stands for.
+            before: how many bytes at the very end stay as they are.
+        """
+        end = max(0, len(self._audio) - before)
+        start = max(0, end - len(audio))
+        self._audio[start:end] = audio[len(audio) - (end - start) :]
+
     def discard_before(self, ms: float) -> None:
         """Forget audio before `ms` (silence between turns), so that an open microphone costs no memory."""
         self._drop(self._offset(ms))

@@ -17,9 +17,19 @@ from .conversation import Conversation
 from .ids import IdFactory
 from .input_buffer import InputBuffer
 from .items import FunctionCall, InputAudio, Item, ItemReference, Message, without_audio
+from .item_rules import check_input, check_new_item
 from .response import ResponseOptions, Usage
 from .server_response import ServerResponse, settings_for
-from .session_config import SessionConfig, bytes_per_ms, check_tools, check_voice, merge, session_object, voice_name
+from .session_config import (
+    SessionConfig,
+    bytes_per_ms,
+    check_tools,
+    check_voice,
+    merge,
+    session_object,
+    voice_name,
+    without_noise_reduction,
+)
 from .spoken import AudioLedger
 
 
@@ -41,11 +51,16 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class SessionChanged(msgspec.Struct, frozen=True):
-    """Settings changed; the driver reconfigures detectors."""
+    """Settings changed; the driver reconfigures detectors.
+
+    Attributes:
+        noise_ignored: noise reduction was asked for in vain.
+    """
 
     before: SessionConfig
     after: SessionConfig
 
+    noise_ignored: bool = False
 
 class ResponseRequested(msgspec.Struct, frozen=True):
     """`response.created` was queued; the driver must write this response to an end."""
@@ -75,6 +90,7 @@ class ServerProtocol(Connection):
         meter: gives the usage of a response that ended.
         voices: the names that can be chosen, any if there are none.
     """
+        reduces_noise: False leaves that setting null, whatever is asked for.
 
     def __init__(
         self,
@@ -84,8 +100,10 @@ class ServerProtocol(Connection):
         meter: Callable[[ServerResponse], Usage] | None = None,
         voices: tuple[str, ...] = (),
     ) -> None:
+        reduces_noise: bool = True,
         super().__init__(ids=ids)
-        self.config = config
+        self._reduces_noise = reduces_noise
+        self.config = config if reduces_noise else without_noise_reduction(config)
         self.conversation_id = self.ids.new("conv")
         self.input_buffer = InputBuffer(bytes_per_ms(config.audio.input.format))
         self.meter = meter or (lambda response: Usage())
@@ -188,14 +206,21 @@ class ServerProtocol(Connection):
         before = self.config
         after = merge(before, patch, voice_locked=self._voice_used)
         check_voice(voice_name(after.audio.output.voice), self.voices, "session.audio.output.voice")
-        self.config = after
+        if self.active_default is not None and after.audio.output.speed != before.audio.output.speed:
+            raise RemoteProtocolError(
+                "The speed can be changed between turns only, not while a response is in progress.",
+                code="invalid_value",
+                param="session.audio.output.speed",
+            )
+        noise_ignored = after.audio.input.noise_reduction is not None and not self._reduces_noise
+        self.config = without_noise_reduction(after) if noise_ignored else after
         self.input_buffer.change_format(bytes_per_ms(self.config.audio.input.format))
         self.emit(se.SessionUpdated(session=session_object(self.config)))
-        return [SessionChanged(before, self.config)]
+        return [SessionChanged(before, self.config, noise_ignored)]
 
     def _create_item(self, event: ce.ConversationItemCreate) -> list[Action]:
         item = event.item
-        self._check_new_item(item)
+        check_new_item(item)
         if not item.id:
             item.id = self.ids.new("item")
         if item.id in self.conversation:
@@ -217,20 +242,6 @@ class ServerProtocol(Connection):
         self.spoken.note_user_item(item, self.input_buffer.bytes_per_ms)
         self._announce(item, previous)
         return []
-
-    def _check_new_item(self, item: Item) -> None:
-        if isinstance(item, Message):
-            allowed = {"system": ("input_text",), "assistant": ("output_text",)}.get(
-                item.role, ("input_text", "input_audio", "input_image")
-            )
-            for index, part in enumerate(item.content):
-                kind = str(part.__struct_config__.tag)
-                if kind not in allowed:
-                    raise RemoteProtocolError(
-                        f"Invalid value: '{kind}'. A {item.role} message takes {', '.join(allowed)}.",
-                        code="invalid_value",
-                        param=f"item.content[{index}].type",
-                    )
 
     def _announce(self, item: Item, previous: str | None) -> None:
         shown = without_audio(item)
@@ -346,6 +357,7 @@ class ServerProtocol(Connection):
             return None
         resolved: list[Item] = []
         for item in options.input:
+        check_input(options.input)
             resolved.append(self._find(str(item.id), "retrieve") if isinstance(item, ItemReference) else item)
         return resolved
 

@@ -151,6 +151,12 @@ class SessionConfig(Strict, kw_only=True):
     audio: AudioConfig = msgspec.field(default_factory=AudioConfig)
 
 
+def without_noise_reduction(config: SessionConfig) -> SessionConfig:
+    """Return the settings of a server that cannot reduce noise: it does not claim to."""
+    audio_input = msgspec.structs.replace(config.audio.input, noise_reduction=None)
+    return msgspec.structs.replace(config, audio=msgspec.structs.replace(config.audio, input=audio_input))
+
+
 def first_config(config: SessionConfig, *, session_id: str, model: str, expires_at: int) -> SessionConfig:
     """Return `config` with what the server alone decides; `expires_at` is Unix time in seconds."""
     kind: Any = "realtime.transcription_session" if config.type == "transcription" else "realtime.session"

@@ -92,6 +92,7 @@ class EmbeddedServer:
         self._client_secrets = ClientSecrets(
             model=engines.model,
             voices=engines.synthesizer.capabilities.voices,
+            reduces_noise=engines.noise_suppressor is not None,
             session_s=limits.session_s,
             clock=unix_clock,
         )

@@ -20,6 +20,7 @@ from realtime_nb.protocol.session_config import (
     session_object,
     validation_problem,
     voice_name,
+    without_noise_reduction,
 )
 
 PREFIX = "ek_"
@@ -61,15 +62,23 @@ class ClientSecrets:
     Args:
         model: what a session gets when neither the secret nor the URL names one.
         voices: the names that can be chosen, any if there are none.
+        reduces_noise: whether that setting means anything here.
         session_s: how long a session lives.
         clock: Unix time in seconds.
     """
 
     def __init__(
-        self, *, model: str, voices: tuple[str, ...], session_s: float, clock: Callable[[], float] = time.time
+        self,
+        *,
+        model: str,
+        voices: tuple[str, ...],
+        reduces_noise: bool = True,
+        session_s: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._model = model
         self._voices = voices
+        self._reduces_noise = reduces_noise
         self._session_s = session_s
         self._clock = clock
         self._ids = IdFactory()
@@ -123,7 +132,7 @@ class ClientSecrets:
             raise RemoteProtocolError("The model must be a name.", code="invalid_value", param="session.model")
         config = merge(SessionConfig(type=kind or "realtime", model=model or ""), session)
         check_voice(voice_name(config.audio.output.voice), self._voices, "session.audio.output.voice")
-        return config
+        return config if self._reduces_noise else without_noise_reduction(config)
 
 
 def _read(body: bytes) -> SecretRequest:

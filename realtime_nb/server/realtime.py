@@ -32,6 +32,10 @@ from realtime_nb.server.wire import CLIENT_GONE, SLOW_CONSUMER, Goodbye, Sleep, 
 
 logger = logging.getLogger(__name__)
 
+NO_NOISE_REDUCTION = (
+    "A client asked for noise reduction; there is none here, and the session says so. "
+    "Install it with: pip install 'realtime-nb[noise]'"
+)
 EXPIRED = "Your session hit the maximum duration of 60 minutes."
 
 
@@ -63,7 +67,9 @@ class RealtimeConnection:
         self._bucket = bucket
         self._sleep = sleep
         self._outbox = Outbox(room_bytes=limits.reply_ahead_bytes, limit_bytes=limits.unsent_bytes)
-        self._protocol = ServerProtocol(config, voices=engines.synthesizer.capabilities.voices)
+        self._protocol = ServerProtocol(
+            config, voices=engines.synthesizer.capabilities.voices, reduces_noise=engines.noise_suppressor is not None
+        )
         self._goodbye: asyncio.Future[Goodbye] = asyncio.get_running_loop().create_future()
 
     def end(self, goodbye: Goodbye) -> None:
@@ -123,6 +129,8 @@ class RealtimeConnection:
             case BufferCleared():
                 turns.cleared()
             case SessionChanged():
+                if action.noise_ignored:
+                    logger.warning(NO_NOISE_REDUCTION)
                 turns.reconfigured(action.before, action.after)
             case ResponseRequested():
                 replies.start(action.response)

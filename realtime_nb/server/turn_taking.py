@@ -31,6 +31,7 @@ from realtime_nb.server.context_window import ContextFull
 from realtime_nb.server.hearing import NOTHING_HEARD, Ears, Utterance
 from realtime_nb.server.idle import IdleTimer
 from realtime_nb.server.input_audio import InputDecoder
+from realtime_nb.server.noise import Cleaner
 from realtime_nb.server.reply import Draft, Replies
 from realtime_nb.server.wire import Wire
 
@@ -66,6 +67,7 @@ class TurnTaking:
         self._detector: SpeechDetector | None = None
         self._base_ms = 0.0
         self._decoder = InputDecoder(wire.protocol.config.audio.input.format)
+        self._cleaner = Cleaner(wire)
         self._watch()
         self._idle = IdleTimer(wire, self._idle_timed_out)
         replies.on_end = self._response_ended
@@ -99,7 +101,7 @@ class TurnTaking:
 
     async def audio(self, audio: bytes) -> None:
         """Take appended audio, in the wire's format. Long audio is looked at in breaths, never blocking the loop."""
-        pcm16 = self._decoder.decode(audio)
+        pcm16 = await self._decode(audio)
         for count, start in enumerate(range(0, len(pcm16), SLICE_SAMPLES), start=1):
             self._hear(pcm16[start : start + SLICE_SAMPLES])
             if count % SLICES_PER_BREATH == 0:
@@ -107,6 +109,13 @@ class TurnTaking:
         if self._detector is not None and not self._detector.speaking:
             kept_ms = self._detector.prefix_padding_ms + KEPT_BEFORE_PREFIX_MS
             self._wire.protocol.input_buffer.discard_before(self._base_ms + self._detector.total_ms - kept_ms)
+
+    async def _decode(self, audio: bytes) -> Pcm16:
+        if self._wire.protocol.config.audio.input.noise_reduction is None:
+            return self._decoder.decode(audio)
+        clean = await self._cleaner.clean(self._decoder, self._decoder.samples(audio))
+        self._wire.protocol.input_buffer.rewrite_end(self._decoder.encode(clean), before=self._decoder.held_bytes)
+        return self._decoder.resample(clean)
 
     def committed(self, committed: Committed) -> None:
         """The client ended the turn by hand."""
@@ -132,6 +141,8 @@ class TurnTaking:
     def reconfigured(self, before: SessionConfig, after: SessionConfig) -> None:
         """Follow changed settings: of the same detection at once, else from the next audio on."""
         old, new = before.audio.input, after.audio.input
+        if (old.format, old.noise_reduction) != (new.format, new.noise_reduction):
+            self._cleaner.reset()
         if old.format != new.format:
             self._decoder = InputDecoder(new.format)
         if old.format != new.format or (old.turn_detection is None) != (new.turn_detection is None):

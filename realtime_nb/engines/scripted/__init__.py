@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import anyio
 
+from realtime_nb.engines import noise_suppression
 from realtime_nb.engines.base import EngineSet
 from realtime_nb.engines.scripted.chat import ChatReply, ChatRules, ChatScript, ScriptedChat
 from realtime_nb.engines.scripted.listening import (
@@ -79,4 +80,5 @@ def create(
         transcriber=ScriptedTranscriber(texts, delays=delays, crashes=transcriber_crashes, seed=seed, sleep=sleep),
         chat=ScriptedChat(replies, delays=delays, crashes=chat_crashes, seed=seed, sleep=sleep),
         synthesizer=ScriptedSynthesizer(delays=delays, crashes=synthesizer_crashes, seed=seed, sleep=sleep),
+        noise_suppressor=noise_suppression.factory(),
     )
