@@ -12,8 +12,8 @@ scripted in both, and cost next to nothing: what is measured is the server.
 
 The latency is that from the true end of speech to the first audio message at the client, by the schedule of the user's
 frames; what the load generator adds by its own lag is shown beside it. "Waited" is the share of the time that the
-server was ready to run and had no processor: with other work on the machine the latencies say little. "Added" is the 99th percentile less the median
-of one session alone.
+server was ready to run and had no processor: with other work on the machine the latencies say little. "Added" is the
+99th percentile less the median of one session alone.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def row(report: LoadReport, alone: LoadReport) -> str:
     lost = report.turns - report.answered
     return (
         f"{report.connected:>8} {report.turns:>6} {lost:>5} {shown} {latency.n:>5} {cores:>7.2f} "
-        f"{waited:>7.2f} {mb_per_session(report):>10.2f} {report.client_cpu_cores:>7.2f} {report.pacing_slip.p99 or 0:>9.1f} {errors}"
+        f"{waited:>7.2f} {mb_per_session(report):>10.2f} {report.client_cpu_cores:>7.2f} "
+        f"{report.pacing_slip.p99 or 0:>9.1f} {errors}"
     )
 
 

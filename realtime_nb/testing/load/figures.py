@@ -145,7 +145,7 @@ class LoadReport(msgspec.Struct, kw_only=True):
             memory = self.memory
             grown = (memory.peak_mb - memory.before_mb) / max(1, self.connected)
             lines.append(
-                f"server (pid {memory.pid}): {memory.cpu_cores:.2f} cores, waited for one {memory.waited_cores:.2f}, {memory.before_mb:.0f} MB before, "
-                f"{memory.peak_mb:.0f} MB at most, {grown:.2f} MB a session"
+                f"server (pid {memory.pid}): {memory.cpu_cores:.2f} cores, waited for one {memory.waited_cores:.2f}, "
+                f"{memory.before_mb:.0f} MB before, {memory.peak_mb:.0f} MB at most, {grown:.2f} MB a session"
             )
         return lines
