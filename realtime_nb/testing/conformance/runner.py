@@ -10,7 +10,7 @@ from realtime_nb.errors import ConnectionLost, RealtimeError
 from realtime_nb.testing.conformance.envelope import RULES, Violation
 from realtime_nb.testing.conformance.peer import Missing, Refused, ShapeLog
 from realtime_nb.testing.conformance.report import Report
-from realtime_nb.testing.conformance.results import Finding, Profile, Verdict, finding
+from realtime_nb.testing.conformance.results import Finding, Profile, Row, Verdict, finding
 from realtime_nb.testing.conformance.scenario import Scenario, core
 from realtime_nb.testing.conformance.schema import REQUIRED, load_sdk_validator
 from realtime_nb.testing.conformance.trial import NotApplicable, Target, Trial
@@ -148,10 +148,7 @@ def _shapes(shapes: ShapeLog) -> Iterable[Finding]:
         yield _shape(row, shapes.sdk.get(name), times, why)
 
 
-def _shape(row: object, problem: tuple[str, object] | None, times: int, otherwise: str) -> Finding:
-    from realtime_nb.testing.conformance.results import Row
-
-    assert isinstance(row, Row)
+def _shape(row: Row, problem: tuple[str, object] | None, times: int, otherwise: str) -> Finding:
     if problem is not None:
         return finding(EVERY, row, Verdict.FAIL, problem[0], problem[1], times)
     if times:

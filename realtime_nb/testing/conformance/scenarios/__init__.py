@@ -7,6 +7,7 @@ from realtime_nb.testing.conformance.scenarios import (
     handshake,
     items,
     listening,
+    out_of_reach,
     refusals,
     responses,
     rest,
@@ -27,4 +28,5 @@ ALL: tuple[Scenario, ...] = (
     *tools.SCENARIOS,
     *speech.SCENARIOS,
     *listening.SCENARIOS,
+    *out_of_reach.SCENARIOS,
 )
