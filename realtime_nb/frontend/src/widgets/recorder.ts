@@ -19,6 +19,8 @@ interface Take {
 class RecorderModel extends LinkModel {
   readonly take = new Signal<Take>({ peaks: new PeakAccumulator(), samples: 0 });
   readonly recording = new Signal(false);
+  /** Whether the button began this take; the kernel ends its own. */
+  #asked = false;
 
   constructor(model: Model) {
     super(model);
@@ -31,15 +33,18 @@ class RecorderModel extends LinkModel {
       this.take.notify();
     });
     microphone.phase.subscribe(this.scope, (phase) => {
+      if (phase === "live") this.#begin();
       if (phase === "closed" && this.recording.value) void this.stop();
     });
   }
 
   async start(): Promise<void> {
     if (this.recording.value) return;
-    this.take.set({ peaks: new PeakAccumulator(), samples: 0 });
-    if (!(await this.media.microphone.open())) return;
-    this.recording.set(true);
+    this.#asked = true;
+    if (!(await this.media.microphone.open())) {
+      this.#asked = false;
+      return;
+    }
     const result = await this.run("record_start");
     if (!result.ok) this.media.microphone.close();
   }
@@ -48,7 +53,16 @@ class RecorderModel extends LinkModel {
     if (!this.recording.value) return;
     this.recording.set(false);
     this.media.microphone.close();
+    if (!this.#asked) return;
+    this.#asked = false;
     await this.run("record_stop");
+  }
+
+  /** The microphone is live: by the button, or because a cell awaits `record()`. */
+  #begin(): void {
+    if (this.recording.value) return;
+    this.take.set({ peaks: new PeakAccumulator(), samples: 0 });
+    this.recording.set(true);
   }
 }
 
