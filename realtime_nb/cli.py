@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import msgspec
 
@@ -62,6 +63,13 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokens-per-minute", type=_positive, metavar="N", help="of all sessions together; responses beyond it fail"
     )
+    parser.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="what responses in progress get at SIGTERM; a second signal ends it (default: %(default)g)",
+    )
     parser.add_argument("--api-key", help="the key that clients must give (on loopback any key is accepted without)")
 
 
@@ -116,9 +124,19 @@ async def _serve_until_signal(options: argparse.Namespace) -> int:
     try:
         print(f"listening on {server.url}", flush=True)
         await stopping
+        stop.clear()
+        await _first_of(server.drain(options.drain_seconds), stop.wait())
     finally:
         await server.aclose()
     return 0
+
+
+async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 # --- conformance ------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@
     │   └── ResponseFailed            `response.done` with status `failed`
     └── EngineError
         ├── EngineUnavailable         the engine cannot start here (and what to install)
+        ├── EngineOverloaded          it works, but takes no more for now
         └── EngineCrashed             a worker died; the turn failed, the worker is restarted
 """
 
@@ -172,6 +173,10 @@ class EngineError(RealtimeError):
 
 class EngineUnavailable(EngineError):
     """An engine cannot start here."""
+
+
+class EngineOverloaded(EngineError):
+    """An engine, or the service behind it, takes no more for now."""
 
 
 class EngineCrashed(EngineError):

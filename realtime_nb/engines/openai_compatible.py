@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from realtime_nb.engines.base import Capabilities, ChatDelta, ChatMessage, ChatRequest, ChatTool, TextDelta, ToolCall
-from realtime_nb.errors import EngineError, EngineUnavailable, MissingExtra, RealtimeError
+from realtime_nb.errors import EngineError, EngineOverloaded, EngineUnavailable, MissingExtra, RealtimeError
 
 _THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
 
@@ -140,7 +140,7 @@ class OpenAICompatibleChat:
         if error.status_code == 404:
             return EngineUnavailable(said, what_now=await self._advise_model())
         if error.status_code == 429:
-            return EngineError(said, what_now="Wait a moment, then ask again.")
+            return EngineOverloaded(said, what_now="Wait a moment, then ask again.")
         if error.status_code < 500:
             return EngineError(
                 said, what_now=f"{self.model} may not take tools or images: try without, or another model."

@@ -267,7 +267,7 @@ class ClientProtocol(Connection):
 
     def _part(self, item_id: str, content_index: int) -> Any:
         message = self._message(item_id)
-        return message.content[content_index] if message and content_index < len(message.content) else None
+        return message.content[content_index] if message and 0 <= content_index < len(message.content) else None
 
 
 _HANDLERS: dict[type, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from math import ceil
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -43,6 +44,25 @@ class Usage(msgspec.Struct, kw_only=True):
     output_tokens: int = 0
     input_token_details: InputTokenDetails = msgspec.field(default_factory=InputTokenDetails)
     output_token_details: OutputTokenDetails = msgspec.field(default_factory=OutputTokenDetails)
+
+
+TRANSCRIPTION_TOKENS_PER_SECOND = 10
+TRANSCRIPTION_CHARACTERS_PER_TOKEN = 4
+
+
+def transcription_usage(model: str | None, seconds: float, transcript: str) -> dict[str, Any]:
+    """Return the usage of one transcription: tokens for models named `gpt-…`, the duration for others (Whisper)."""
+    if not (model or "").startswith("gpt-"):
+        return {"type": "duration", "seconds": round(seconds, 3)}
+    heard = ceil(round(seconds * TRANSCRIPTION_TOKENS_PER_SECOND, 6))
+    written = ceil(len(transcript) / TRANSCRIPTION_CHARACTERS_PER_TOKEN)
+    return {
+        "type": "tokens",
+        "total_tokens": heard + written,
+        "input_tokens": heard,
+        "output_tokens": written,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": heard},
+    }
 
 
 class StatusError(msgspec.Struct, kw_only=True):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from realtime_nb.errors import RemoteProtocolError
 
 from . import client_events as ce
@@ -16,9 +14,18 @@ from .connection import Connection
 from .conversation import Conversation
 from .ids import IdFactory
 from .input_buffer import InputBuffer
-from .items import FunctionCall, InputAudio, Item, ItemReference, Message, without_audio
 from .item_rules import check_input, check_new_item
-from .response import ResponseOptions, Usage
+from .items import FunctionCall, InputAudio, Item, ItemReference, Message, without_audio
+from .response import ResponseOptions, Usage, transcription_usage
+from .server_actions import (
+    Action,
+    AudioAppended,
+    BufferCleared,
+    Committed,
+    ResponseRequested,
+    ResponseStopped,
+    SessionChanged,
+)
 from .server_response import ServerResponse, settings_for
 from .session_config import (
     SessionConfig,
@@ -26,56 +33,12 @@ from .session_config import (
     check_tools,
     check_voice,
     merge,
+    no_logprobs,
     session_object,
     voice_name,
     without_noise_reduction,
 )
 from .spoken import AudioLedger
-
-
-class AudioAppended(msgspec.Struct, frozen=True):
-    """The driver should look for speech in `audio` (wire format)."""
-
-    audio: bytes
-
-
-class BufferCleared(msgspec.Struct, frozen=True):
-    """The driver should forget the utterance it was following."""
-
-
-class Committed(msgspec.Struct, frozen=True):
-    """A user item was made of the buffer; the driver transcribes it."""
-
-    item: Message
-    audio: bytes
-
-
-class SessionChanged(msgspec.Struct, frozen=True):
-    """Settings changed; the driver reconfigures detectors.
-
-    Attributes:
-        noise_ignored: noise reduction was asked for in vain.
-    """
-
-    before: SessionConfig
-    after: SessionConfig
-
-    noise_ignored: bool = False
-
-class ResponseRequested(msgspec.Struct, frozen=True):
-    """`response.created` was queued; the driver must write this response to an end."""
-
-    response: ServerResponse
-
-
-class ResponseStopped(msgspec.Struct, frozen=True):
-    """This response was cancelled and ended; the driver stops working on it."""
-
-    response: ServerResponse
-
-
-Action = AudioAppended | BufferCleared | Committed | SessionChanged | ResponseRequested | ResponseStopped
-
 
 MAX_MESSAGE_CHARACTERS = 1000
 MAX_PARAM_CHARACTERS = 200
@@ -89,8 +52,8 @@ class ServerProtocol(Connection):
         ids: where identifiers come from.
         meter: gives the usage of a response that ended.
         voices: the names that can be chosen, any if there are none.
-    """
         reduces_noise: False leaves that setting null, whatever is asked for.
+    """
 
     def __init__(
         self,
@@ -99,8 +62,8 @@ class ServerProtocol(Connection):
         ids: IdFactory | None = None,
         meter: Callable[[ServerResponse], Usage] | None = None,
         voices: tuple[str, ...] = (),
-    ) -> None:
         reduces_noise: bool = True,
+    ) -> None:
         super().__init__(ids=ids)
         self._reduces_noise = reduces_noise
         self.config = config if reduces_noise else without_noise_reduction(config)
@@ -316,8 +279,10 @@ class ServerProtocol(Connection):
     def transcribed(self, item_id: str, transcript: str, *, seconds: float) -> None:
         """The user's audio was recognised; announce it (whether it was asked for is the driver's to know)."""
         self.note_transcript(item_id, transcript)
-        usage = {"type": "duration", "seconds": round(seconds, 3)}
-        self.emit(se.TranscriptionCompleted(item_id=item_id, content_index=0, transcript=transcript, usage=usage))
+        transcription = self.config.audio.input.transcription
+        usage = transcription_usage(transcription.model if transcription else None, seconds, transcript)
+        logprobs = no_logprobs(self.config)
+        self.emit(se.TranscriptionCompleted(item_id=item_id, transcript=transcript, usage=usage, logprobs=logprobs))
 
     def note_transcript(self, item_id: str, transcript: str) -> None:
         """Keep what was recognised, for later responses; sends nothing."""
@@ -355,9 +320,9 @@ class ServerProtocol(Connection):
     def _resolve_input(self, options: ResponseOptions | None) -> list[Item] | None:
         if options is None or not isinstance(options.input, list):
             return None
+        check_input(options.input)
         resolved: list[Item] = []
         for item in options.input:
-        check_input(options.input)
             resolved.append(self._find(str(item.id), "retrieve") if isinstance(item, ItemReference) else item)
         return resolved
 

@@ -147,7 +147,7 @@ class SessionConfig(Strict, kw_only=True):
     prompt: dict[str, Any] | None = None
     truncation: Truncation = "auto"
     expires_at: int = 0
-    include: list[str] | None = None
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
     audio: AudioConfig = msgspec.field(default_factory=AudioConfig)
 
 
@@ -155,6 +155,11 @@ def without_noise_reduction(config: SessionConfig) -> SessionConfig:
     """Return the settings of a server that cannot reduce noise: it does not claim to."""
     audio_input = msgspec.structs.replace(config.audio.input, noise_reduction=None)
     return msgspec.structs.replace(config, audio=msgspec.structs.replace(config.audio, input=audio_input))
+
+
+def no_logprobs(config: SessionConfig) -> UnsetType | None:
+    """Return the `logprobs` of transcription events: null where they were asked for, for nobody here has any."""
+    return None if config.include else UNSET
 
 
 def first_config(config: SessionConfig, *, session_id: str, model: str, expires_at: int) -> SessionConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import socket
 import time
@@ -35,9 +36,11 @@ from realtime_nb.server.admission import (
 from realtime_nb.server.client_secrets import ClientSecrets
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.realtime import RealtimeConnection
-from realtime_nb.server.rest_api import RestApi
+from realtime_nb.server.rest_api import RestApi, refusal
 from realtime_nb.server.token_bucket import TokenBucket
 from realtime_nb.server.wire import Goodbye, Sleep
+
+logger = logging.getLogger(__name__)
 
 SHUTTING_DOWN = Goodbye(1001, "The server is shutting down.")
 STOP_TIMEOUT_S = 5.0
@@ -101,7 +104,7 @@ class EmbeddedServer:
         self._connections: dict[RealtimeConnection, asyncio.Task[Any]] = {}
         self._server: _QuietServer | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closed = self._draining = False
 
     @classmethod
     async def start(
@@ -185,11 +188,20 @@ class EmbeddedServer:
                 raise ConfigurationError("The embedded server did not start.")
             await asyncio.sleep(0.005)
 
+    async def drain(self, patience_s: float) -> None:
+        """Take no more sessions and wait until no response is in progress, at most so long. `aclose` comes next."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(patience_s):
+                await asyncio.gather(*(connection.quiet() for connection in self._connections))
+        except TimeoutError:
+            logger.warning("some responses did not end in %g s; they are cut off", patience_s)
+
     async def aclose(self) -> None:
         """End every session with 1001, stop listening, release the engines. Closing twice is fine."""
         if self._closed:
             return
-        self._closed = True
+        self._closed = self._draining = True
         for connection in self._connections:
             connection.end(SHUTTING_DOWN)
         if self._connections:
@@ -207,7 +219,10 @@ class EmbeddedServer:
         return Starlette(routes=[*rest.routes(), WebSocketRoute("/v1/realtime", self._realtime)])
 
     async def _realtime(self, websocket: WebSocket) -> None:
-        if self._closed or not origin_allowed(websocket.headers.get("origin"), host=self._host):
+        if self._draining:
+            await websocket.send_denial_response(refusal(503, SHUTTING_DOWN.reason, "server_shutting_down"))
+            return
+        if not origin_allowed(websocket.headers.get("origin"), host=self._host):
             await websocket.close()  # before accept: HTTP 403
             return
         offered = list(websocket.scope.get("subprotocols", []))

@@ -12,7 +12,7 @@ from realtime_nb.engines.base import Pcm16, TranscriberStream, Transcript
 from realtime_nb.errors import EngineError
 from realtime_nb.protocol import server_events as se
 from realtime_nb.protocol.items import InputAudio, Item, Message
-from realtime_nb.protocol.session_config import AudioFormat
+from realtime_nb.protocol.session_config import AudioFormat, no_logprobs
 from realtime_nb.server.context import vocabulary
 from realtime_nb.server.input_audio import decode_whole
 from realtime_nb.server.wire import Wire
@@ -128,7 +128,10 @@ class Utterance:
         if len(settled) > len(self._sent) and settled.startswith(self._sent):
             delta = settled[len(self._sent) :]
             self._sent = settled
-            self._wire.protocol.emit(se.TranscriptionDelta(item_id=self.item_id, content_index=0, delta=delta))
+            protocol = self._wire.protocol
+            protocol.emit(
+                se.TranscriptionDelta(item_id=self.item_id, delta=delta, logprobs=no_logprobs(protocol.config))
+            )
             self._wire.flush()
 
 

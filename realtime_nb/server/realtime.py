@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from realtime_nb.engines.base import EngineSet
 from realtime_nb.errors import RemoteProtocolError
-from realtime_nb.protocol.server import (
+from realtime_nb.protocol.server import ServerProtocol
+from realtime_nb.protocol.server_actions import (
     Action,
     AudioAppended,
     BufferCleared,
     Committed,
     ResponseRequested,
     ResponseStopped,
-    ServerProtocol,
     SessionChanged,
 )
 from realtime_nb.protocol.session_config import SessionConfig
@@ -70,7 +71,22 @@ class RealtimeConnection:
         self._protocol = ServerProtocol(
             config, voices=engines.synthesizer.capabilities.voices, reduces_noise=engines.noise_suppressor is not None
         )
+        self._replies: Replies | None = None
         self._goodbye: asyncio.Future[Goodbye] = asyncio.get_running_loop().create_future()
+
+    async def quiet(self) -> None:
+        """Wait until no response is in progress and everything is on the wire, or it has ended. Cancellation-safe."""
+        quiet = asyncio.create_task(self._replies_sent(), name="realtime-quiet")
+        either: list[asyncio.Future[Any]] = [quiet, self._goodbye]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            quiet.cancel()
+
+    async def _replies_sent(self) -> None:
+        if self._replies is not None:
+            await self._replies.quiet.wait()
+        await self._outbox.drained()
 
     def end(self, goodbye: Goodbye) -> None:
         """End the connection soon; the first reason wins. `run` returns when everything is released."""
@@ -96,7 +112,8 @@ class RealtimeConnection:
             self._protocol.open()
             wire.flush()
             ears = Ears(wire)
-            replies = Replies(wire, ears, meter, ContextWindow(self._limits), longest_tokens=self._limits.output_tokens)
+            window, longest_tokens = ContextWindow(self._limits), self._limits.output_tokens
+            self._replies = replies = Replies(wire, ears, meter, window, longest_tokens=longest_tokens)
             wire.spawn(self._read(wire, TurnTaking(wire, ears, replies), replies), name="realtime-reader")
             wire.spawn(self._expire(wire), name="realtime-expiry")
             goodbye = await self._goodbye

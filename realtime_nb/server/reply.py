@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from realtime_nb.engines.base import ChatMessage, ChatRequest
-from realtime_nb.errors import EngineError
+from realtime_nb.errors import EngineError, EngineOverloaded
 from realtime_nb.protocol.server_response import ResponseSettings, ServerResponse
 from realtime_nb.server.context import chat_request
 from realtime_nb.server.context_window import ContextFull, ContextWindow, Reading
@@ -58,11 +58,15 @@ class Replies:
         self._window = window
         self._longest_tokens = longest_tokens
         self._writing: dict[str, asyncio.Task[None]] = {}
+        self.quiet = asyncio.Event()
+        """Set while no response is in progress."""
+        self.quiet.set()
         self.on_end: Callable[[ServerResponse], None] = lambda response: None
         """Called after every response's end."""
 
     def start(self, response: ServerResponse, draft: Draft | None = None) -> None:
         """Write a response to its end, out of `draft` if that still fits."""
+        self.quiet.clear()
         task = self._wire.spawn(self._write(response, draft), name=f"reply-{response.id}")
         self._writing[response.id] = task
         task.add_done_callback(lambda _: self._writing.pop(response.id, None))
@@ -92,7 +96,7 @@ class Replies:
             draft = await self._draft(response, draft)
             await self._copy(response, draft.production)
         except EngineError as failure:
-            response.fail(code="server_error", message=str(failure))
+            response.fail(code=_code_of(failure), message=str(failure))
         except RateLimited as failure:
             response.fail(type="tokens", code=RATE_LIMIT_EXCEEDED, message=str(failure))
         except ContextFull as failure:
@@ -109,6 +113,8 @@ class Replies:
         self._wire.protocol.emit(self._meter.rate_limits())
         self._wire.flush()
         self.on_end(response)
+        if not self._wire.protocol.active:
+            self.quiet.set()
 
     async def _draft(self, response: ServerResponse, draft: Draft | None) -> Draft:
         """Return a draft that fits what is known now, when all user audio has its words."""
@@ -162,7 +168,7 @@ class Replies:
             case Called():
                 response.function_call(piece.name, piece.arguments)
             case Broke():
-                response.fail(code="server_error", message=str(piece.error))
+                response.fail(code=_code_of(piece.error), message=str(piece.error))
             case Ended():
                 response.complete()
 
@@ -172,3 +178,7 @@ class Replies:
         written = output_tokens(response)
         if written.text_tokens + written.audio_tokens >= limit:
             response.incomplete("max_output_tokens")
+
+
+def _code_of(failure: EngineError) -> str:
+    return "inference_rate_limit_exceeded" if isinstance(failure, EngineOverloaded) else "server_error"

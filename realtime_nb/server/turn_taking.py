@@ -23,7 +23,7 @@ from realtime_nb.engines.turn_detector import (
     TurnSignal,
 )
 from realtime_nb.errors import EngineError, RemoteProtocolError
-from realtime_nb.protocol.server import Committed, ResponseStopped
+from realtime_nb.protocol.server_actions import Committed, ResponseStopped
 from realtime_nb.protocol.server_response import ServerResponse, settings_for
 from realtime_nb.protocol.session_config import SemanticVad, ServerVad, SessionConfig, TurnDetection
 from realtime_nb.server.context import spoken_message

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from realtime_nb.engines import openai_compatible
 from realtime_nb.engines.base import ChatMessage, ChatRequest, ChatTool, TextDelta, ToolCall
-from realtime_nb.errors import EngineError, EngineUnavailable
+from realtime_nb.errors import EngineError, EngineOverloaded, EngineUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -170,7 +170,7 @@ async def test_thoughts_are_not_spoken(server):
     [
         (401, EngineUnavailable, "chat_api_key"),
         (404, EngineUnavailable, "tiny, big"),
-        (429, EngineError, "Wait"),
+        (429, EngineOverloaded, "Wait"),
         (400, EngineError, "tools"),
         (500, EngineError, "log"),
     ],

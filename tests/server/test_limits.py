@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from realtime_nb.engines import scripted
+from realtime_nb.engines.base import ChatDelta, ChatRequest
 from realtime_nb.engines.scripted import ScriptedDelays
+from realtime_nb.errors import EngineOverloaded
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.token_bucket import TokenBucket
 from tests.server.commands import run, served
@@ -97,6 +100,24 @@ async def test_a_prompt_that_never_fits_says_so() -> None:
     async with serving(limits=Limits(tokens_per_minute=20)) as server, connected(server) as client:
         failed = await ask(client, "one two three four " * 10)
         assert "never" in failed["status_details"]["error"]["message"]
+
+
+class BusyChat(scripted.ScriptedChat):
+    """A service that has had enough."""
+
+    async def reply(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
+        raise EngineOverloaded("The chat server answered 429.", what_now="Wait a moment.")
+        yield
+
+
+async def test_an_engine_that_takes_no_more_is_an_inference_rate_limit() -> None:
+    engines = scripted.create()
+    engines.chat = BusyChat()
+    async with serving(engines) as server, connected(server) as client:
+        failed = await ask(client, "hello")
+        error = failed["status_details"]["error"]
+        assert (failed["status"], error["code"]) == ("failed", "inference_rate_limit_exceeded")
+        assert "429" in error["message"]
 
 
 async def test_one_session_too_many_is_refused_until_another_ends() -> None:
