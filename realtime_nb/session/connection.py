@@ -109,7 +109,8 @@ async def _write(transport: Transport, outbox: Outbox) -> None:
 
 async def _greeting(greeted: asyncio.Event, timeout_s: float, where: str) -> None:
     try:
-        await asyncio.wait_for(greeted.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):  # `wait_for` loses a cancellation that comes with the result
+            await greeted.wait()
     except TimeoutError:
         raise ConnectionRefused(
             f"{where} opened a WebSocket but sent no session.created within {timeout_s:g} s.",

@@ -32,6 +32,7 @@ from .input_tape import InputTape
 from .interruption import Interrupter
 from .observers import Observers
 from .output_audio import OutputAudio
+from .owner_loop import set_soon
 from .reconnect import NEVER, Reconnect, StateRestored, restorable, retryable, settings_again
 from .requests import Requests, rejected
 from .tool_runner import ToolRunner
@@ -98,7 +99,7 @@ class SessionOwner:
         self._plan: tuple[SessionConfig, list[Item], int, int] = (SessionConfig(), [], 0, 0)
         self._outbox = Outbox()
         self._greeted = asyncio.Event()
-        self._closing = asyncio.Event()
+        self.closing = asyncio.Event()
         self._chores: set[asyncio.Task[None]] = set()
         self._fatal: se.ErrorEvent | None = None
 
@@ -132,7 +133,7 @@ class SessionOwner:
                     self._open_transport,
                     receive=self._receive,
                     outbox=self._outbox,
-                    closing=self._closing,
+                    closing=self.closing,
                     greeted=self._greeted,
                     greeting_timeout_s=CREATED_TIMEOUT_S,
                     where=self.where,
@@ -145,11 +146,11 @@ class SessionOwner:
                     raise error from problem
                 self._break(error)
             waiting = asyncio.ensure_future(self._sleep(self._reconnect.delay_s(self._attempts, self._chance)))
-            closing = asyncio.ensure_future(self._closing.wait())
+            closing = asyncio.ensure_future(self.closing.wait())
             await asyncio.wait([waiting, closing], return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             closing.cancel()
-            if self._closing.is_set():
+            if self.closing.is_set():
                 return
 
     def _break(self, error: RealtimeError) -> None:
@@ -172,8 +173,7 @@ class SessionOwner:
 
     def request_close(self) -> None:
         """Ask for the end; callable from any thread, twice is fine, no effect once the loop is gone."""
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._closing.set)
+        set_soon(self.loop, self.closing)
 
     def _explained(self, error: RealtimeError) -> RealtimeError:
         if self._fatal is not None and isinstance(error, ConnectionLost):

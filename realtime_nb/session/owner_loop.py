@@ -32,3 +32,9 @@ def on_owner_loop(
         return await asyncio.wrap_future(future)
 
     return cast(Any, anywhere)
+
+
+def set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    """Set an event of another loop, from any thread; no effect once that loop is gone."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(event.set)

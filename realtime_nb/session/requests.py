@@ -35,7 +35,8 @@ class Requests:
         request = _Request(event_id, answers, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
         try:
-            return await asyncio.wait_for(request.future, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await request.future
         except TimeoutError:
             raise RealtimeError(
                 f"The server did not answer within {timeout_s:g} s.", what_now="Look at the last events of the session."

@@ -27,7 +27,7 @@ from .namespaces import (
     as_item,
 )
 from .owner import SessionOwner, State
-from .owner_loop import on_owner_loop
+from .owner_loop import on_owner_loop, set_soon
 from .playback_report import PlaybackReport
 from .player import Player
 from .reconnect import StateRestored
@@ -59,7 +59,7 @@ class Session:
         self.conversation = ConversationNamespace(owner)
         self.response = ResponseNamespace(owner)
         self._playback = PlaybackReport(owner)
-        self._finalizer = weakref.finalize(self, owner.request_close)
+        self._finalizer = weakref.finalize(self, set_soon, owner.loop, owner.closing)  # must not keep the owner
 
     # --- what it is ---------------------------------------------------------------------------------------------
 

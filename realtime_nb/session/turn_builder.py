@@ -164,7 +164,9 @@ class TurnBuilder:
 
     # --- the assistant's side -----------------------------------------------------------------------------------
 
-    def _on_response_created(self, event: se.ResponseCreated, now_ms: float) -> None:
+    def _on_response_created(self, event: se.ResponseCreated | se.ResponseDone, now_ms: float) -> None:
+        if event.response.id in self.turns:
+            return
         out_of_band = event.response.conversation_id is None
         user_ids = [] if out_of_band else self._waiting_user_ids
         turn = Turn(event.response.id, list(user_ids), out_of_band=out_of_band)
@@ -226,8 +228,9 @@ class TurnBuilder:
             self._tell_line(line)
 
     def _on_done(self, event: se.ResponseDone, now_ms: float) -> None:
-        turn = self.turns.get(event.response.id)
-        if turn is None:
+        self._on_response_created(event, now_ms)  # when its created was lost or is late
+        turn = self.turns[event.response.id]
+        if turn.status != "in_progress":
             return
         response = event.response
         turn.status = response.status
@@ -247,7 +250,7 @@ class TurnBuilder:
     def finish(self, response_id: str) -> None:
         """The turn's own `response.done` has been taken: put it into the history and tell."""
         turn = self.turns.get(response_id)
-        if turn is not None:
+        if turn is not None and turn.status != "in_progress" and turn not in self.history:
             self._finish(turn)
 
     def _finish(self, turn: Turn) -> None:

@@ -41,7 +41,7 @@ INVARIANTS = {
     "item": "Every item is added once and done once, unless it is deleted in between.",
     "truncate": "An item is cut at no more audio than was sent for it, never twice outwards, and loses words only.",
     "speech": "Each speech_started has one end: speech_stopped, committed and the item, all of one id; or cleared.",
-    "marks": "Audio marks are whole milliseconds that never go back, nor beyond the audio appended.",
+    "marks": "Audio marks never go back, nor beyond the audio appended (rounded to whole milliseconds).",
     "transcription": "An item's transcription ends once, completed or failed, and only for an item that was committed.",
     "bounds": "A machine keeps nothing beyond its conversation: no ended response, no deleted item, a bounded buffer.",
 }
@@ -281,8 +281,8 @@ class ServerInvariants:
         """Check a span of the input audio; None yet is written as its start."""
         known = f"{start_ms} to {end_ms} after {self._marks}, {self.appended_ms:.1f} ms were appended"
         last_start, last_end = self._marks
-        self.require(last_start <= start_ms <= end_ms <= self.appended_ms + 1, "marks", known)
-        self.require(end_ms >= last_end, "marks", known)
+        self.require(last_start - 1 <= start_ms <= end_ms <= self.appended_ms + 1, "marks", known)
+        self.require(end_ms >= last_end - 1, "marks", known)
 
     def _on_speech_started(self, event: Event) -> None:
         item_id, start_ms = event["item_id"], event["audio_start_ms"]

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from realtime_nb.protocol import server_events as se
+from realtime_nb.protocol.client import ClientProtocol
 from realtime_nb.protocol.ids import IdFactory
 from realtime_nb.protocol.server import ServerProtocol
 from realtime_nb.protocol.server_response import ServerResponse
@@ -204,3 +205,13 @@ def test_a_frame_that_is_no_event_breaks_shape() -> None:
     with pytest.raises(InvariantBroken, match="shape"):
         rules.server_sent('{"type":"response.sing"}')
     assert INVARIANTS.keys() - FAULTS.keys() == {"shape"}
+
+
+def test_indices_that_no_list_has_do_no_harm() -> None:
+    client = ClientProtocol()
+    item = '{"type":"message","id":"item_a","role":"assistant","content":[{"type":"output_text","text":"a"}]}'
+    client.receive('{"type":"conversation.item.added","previous_item_id":null,"item":' + item + "}")
+    for index in (-1, 7, 2**62, -(2**63)):
+        delta = {"type": "response.output_text.delta", "item_id": "item_a", "content_index": index, "delta": "b"}
+        client.receive(msgspec.json.encode(delta))
+    assert client.conversation.digest() == [("item_a", "assistant", None, "a")]
