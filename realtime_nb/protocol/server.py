@@ -30,6 +30,7 @@ from .server_response import ServerResponse, settings_for
 from .session_config import (
     SessionConfig,
     bytes_per_ms,
+    check_prompt,
     check_tools,
     check_voice,
     merge,
@@ -304,6 +305,8 @@ class ServerProtocol(Connection):
             )
         settings = settings_for(self.config, options, self._resolve_input(options))
         check_tools(settings.tools, prefix="response.tools")
+        if options is not None and isinstance(options.prompt, dict):
+            check_prompt(options.prompt, param="response.prompt")
         check_voice(settings.voice, self.voices, "response.audio.output.voice")
         active = self.active_default
         if settings.in_conversation and active is not None:

@@ -231,11 +231,19 @@ def merge(config: SessionConfig, patch: dict[str, Any], *, voice_locked: bool = 
             code="cannot_update_voice",
             param="session.audio.output.voice",
         )
+    check_prompt(result.prompt, param="session.prompt")
     if config.tracing is not None and result.tracing != config.tracing:
         raise RemoteProtocolError(
             "Tracing cannot be changed once enabled.", code="invalid_value", param="session.tracing"
         )
     return result
+
+
+def check_prompt(prompt: dict[str, Any] | None, *, param: str) -> None:
+    """Raise `RemoteProtocolError` for a prompt template: there are none here, and an unknown one is an error."""
+    if prompt is not None:
+        name = str(prompt.get("id"))[:100]
+        raise RemoteProtocolError(f"Prompt with id '{name}' not found.", code="prompt_not_found", param=f"{param}.id")
 
 
 def check_tools(tools: list[dict[str, Any]], *, prefix: str) -> None:

@@ -24,6 +24,7 @@ from realtime_nb.protocol.session_config import SessionConfig
 from realtime_nb.server.context_window import ContextWindow
 from realtime_nb.server.hearing import Ears
 from realtime_nb.server.limits import Limits
+from realtime_nb.server.mcp import refuse_mcp_tools
 from realtime_nb.server.metering import Meter
 from realtime_nb.server.outbox import Outbox
 from realtime_nb.server.reply import Replies
@@ -110,6 +111,7 @@ class RealtimeConnection:
             wire = Wire(self._protocol, self._outbox, self._engines, group, self.end, self._sleep)
             self._protocol.meter = meter = Meter(self._bucket)
             self._protocol.open()
+            refuse_mcp_tools(wire, None, self._protocol.config)
             wire.flush()
             ears = Ears(wire)
             window, longest_tokens = ContextWindow(self._limits), self._limits.output_tokens
@@ -132,12 +134,12 @@ class RealtimeConnection:
             actions = self._protocol.receive(text if text is not None else message["bytes"])
             wire.flush()
             for action in actions:
-                await self._act(action, turns, replies)
+                await self._act(action, wire, turns, replies)
             wire.flush()
             await asyncio.sleep(0)  # frames that are here already do not wait: let others have their turn
         self.end(CLIENT_GONE)
 
-    async def _act(self, action: Action, turns: TurnTaking, replies: Replies) -> None:
+    async def _act(self, action: Action, wire: Wire, turns: TurnTaking, replies: Replies) -> None:
         match action:
             case AudioAppended():
                 await turns.audio(action.audio)
@@ -149,6 +151,7 @@ class RealtimeConnection:
                 if action.noise_ignored:
                     logger.warning(NO_NOISE_REDUCTION)
                 turns.reconfigured(action.before, action.after)
+                refuse_mcp_tools(wire, action.before, action.after)
             case ResponseRequested():
                 replies.start(action.response)
             case ResponseStopped():
