@@ -305,7 +305,8 @@ class ServerFuzz:
             self._recognise()
 
     def _recognise(self) -> None:
-        item_id = next((one for one in self.rules.waiting_for_words), None)
+        rules = self.rules
+        item_id = next((one for one in rules.items if one in rules.committed and one not in rules.transcribed), None)
         if item_id is None:
             return
         self.machine.emit(se.TranscriptionDelta(item_id=item_id, delta="hea"))

@@ -97,18 +97,18 @@ class ServerInvariants:
         self._due_commit: str | None = None
         self._due_item: tuple[str, str | None] | None = None
         self._marks = (0, 0)
-        self._committed: set[str] = set()
-        self._transcribed: set[str] = set()
+        self.committed: set[str] = set()
+        self.transcribed: set[str] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is unanswered, unfinished or half announced."""
+        return bool(self.responses or self._open_items or self._in_flight.unanswered or self._due_item)
 
     @property
     def speech_end_ms(self) -> int:
         """The last audio mark: nothing later may be before it."""
         return self._marks[1]
-
-    @property
-    def waiting_for_words(self) -> list[str]:
-        """Committed items that have no transcript yet."""
-        return [one for one in self.items if one in self._committed and one not in self._transcribed]
 
     # --- what goes in -------------------------------------------------------------------------------------------
 
@@ -287,7 +287,7 @@ class ServerInvariants:
     def _on_speech_started(self, event: Event) -> None:
         item_id, start_ms = event["item_id"], event["audio_start_ms"]
         self.require(self._speech is None, "speech", f"{item_id} starts while {self._speech} goes on")
-        self.require(item_id not in self.items and item_id not in self._committed, "speech", f"{item_id} is not new")
+        self.require(item_id not in self.items and item_id not in self.committed, "speech", f"{item_id} is not new")
         self._mark(start_ms, max(start_ms, self._marks[1]))
         self._marks = (start_ms, self._marks[1])
         self._speech = (item_id, start_ms)
@@ -315,7 +315,7 @@ class ServerInvariants:
         self.require(event.get("previous_item_id") == last, "order", f"{item_id} follows {last}")
         self._speech = self._due_commit = None
         self._due_item = (item_id, last)
-        self._committed.add(item_id)
+        self.committed.add(item_id)
 
     def _on_cleared(self, event: Event) -> None:
         self._forget_speech()
@@ -326,11 +326,11 @@ class ServerInvariants:
 
     def _on_transcription(self, event: Event) -> None:
         item_id = event["item_id"]
-        self.require(item_id not in self._transcribed, "transcription", f"{item_id} has its transcript already")
+        self.require(item_id not in self.transcribed, "transcription", f"{item_id} has its transcript already")
         if not event["type"].endswith(("delta", "segment")):
-            known = item_id in self._committed or item_id in self.items
+            known = item_id in self.committed or item_id in self.items
             self.require(known, "transcription", f"{item_id} was not committed")
-            self._transcribed.add(item_id)
+            self.transcribed.add(item_id)
 
     # --- responses ----------------------------------------------------------------------------------------------
 
