@@ -215,9 +215,10 @@ def main() -> None:
     for name in Sample._fields[1:]:
         print(f"growth of {name} over the second half: {slope(samples, name):+.3f} per minute of talk")
     alone, after = asyncio.run(one_session(given.minutes / 3))
+    before, end = alone[0], alone[-1]
     print(
         f"\none session of {after.talk_min:.1f} minutes: {slope(alone, 'rss_mib'):+.2f} MiB kept per minute while it "
-        f"lasts; {alone[0].rss_mib:.0f} MiB before, {alone[-1].rss_mib:.0f} at its end, {after.rss_mib:.0f} when closed; "
+        f"lasts; {before.rss_mib:.0f} MiB before, {end.rss_mib:.0f} at its end, {after.rss_mib:.0f} when closed; "
         f"tasks {slope(alone, 'tasks'):+.3f} per minute"
     )
 
