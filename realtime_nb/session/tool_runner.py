@@ -84,8 +84,14 @@ class ToolRunner:
                 self._respond_if_due()
             case se.SpeechStarted():
                 self._speaking = True
-            case se.SpeechStopped():
+            case se.SpeechStopped() | se.InputAudioBufferCommitted():
                 self._speaking = False
+            case se.InputAudioBufferCleared():  # what was being said is void, and nothing will answer it
+                self._speaking = False
+                self._respond_if_due()
+            case se.SessionUpdated() if self._owner.protocol.config.audio.input.turn_detection is None:
+                self._speaking = False
+                self._respond_if_due()
 
     def pending(self, response_id: str) -> bool:
         """Whether the answer to this response's calls is still to come."""

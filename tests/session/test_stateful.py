@@ -187,6 +187,8 @@ class Talking(RuleBasedStateMachine):
             return
         try:
             if world.session is not None:
+                if world.server.protocol.speech_item_id is not None:
+                    self.hears_speech()  # nobody speaks for ever
                 world.advance(600_000)
                 self.nothing_went_wrong()
                 self.history_only_grows()
@@ -276,6 +278,23 @@ def test_a_broken_session_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) ->
     only = settings(max_examples=300, stateful_step_count=30, phases=[Phase.generate], database=None)
     with pytest.raises(BaseException, match=says):
         run_state_machine_as_test(TalkingOverABadNetwork if name == "tells a turn twice" else Talking, settings=only)
+
+
+def test_a_tool_is_answered_when_the_speech_that_it_waited_for_is_thrown_away() -> None:
+    world = World(faults=None, push_to_talk=False)
+    assert world.session is not None
+    world.replies.append(Reply(tool_call=("look_up", '{"number": 7}')))
+    world.start(world.session.ask("Where is order 7?"))
+    world.run(world.server.speech_started(0))
+    # speech cancelled that answer: ask again while the user goes on speaking
+    world.replies.append(Reply(tool_call=("look_up", '{"number": 7}')))
+    world.start(world.session.ask("Where is order 7?"))
+    world.advance(5000)
+    assert not world.tasks[-1].done()
+    world.start(world.session.input_audio_buffer.clear())
+    world.advance(5000)
+    assert world.tasks[1].done()
+    world.close()
 
 
 def test_the_clock_jumps_and_a_deadlock_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
