@@ -25,7 +25,7 @@ PROJECT := pyproject.toml hatch_build.py
 
 LAB_ARGS ?=
 PYTEST_ARGS ?=
-# Other people's clients take 0.9 GB and minutes to install: `make test` has them on CI, elsewhere `make test-clients`.
+# Other people's clients take 0.9 GB and minutes to install: `make test-clients`, or `make test WITH_CLIENTS=1`.
 WITH_CLIENTS ?=
 
 .PHONY: help lab test setup setup-python setup-test fmt lint types architecture frontend test-frontend test-unit test-clients test-browser bench clean
