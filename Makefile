@@ -76,6 +76,11 @@ $(SYSTEM)/flite:
 	@ldconfig -p 2>/dev/null | grep -q libflite.so || .ci/apt-install libflite1 || echo 'no libflite1: the offline voices will be espeak-ng'
 	@touch $@
 
+# The recogniser's tests speak with the flite program; without it they are skipped, and say so.
+$(SYSTEM)/flite-program: | $(SYSTEM)/flite
+	@command -v flite >/dev/null || .ci/apt-install flite || echo 'no flite program: tests that speak with it are skipped'
+	@touch $@
+
 $(SYSTEM)/chromium:
 	@mkdir -p $(SYSTEM)
 	@$(BIN)/python tests/browser/chromium.py >/dev/null 2>&1 || .ci/apt-install chromium \
@@ -92,9 +97,9 @@ frontend: | $(ENV_READY)
 setup: $(LAB_READY) $(SYSTEM)/flite
 	@$(MAKE) --no-print-directory frontend
 
-setup-python: $(DEV_READY) $(SYSTEM)/flite
+setup-python: $(DEV_READY) $(SYSTEM)/flite $(SYSTEM)/flite-program
 
-setup-test: $(DEV_READY) $(KERNEL6_READY) $(SYSTEM)/flite
+setup-test: $(DEV_READY) $(KERNEL6_READY) $(SYSTEM)/flite $(SYSTEM)/flite-program
 	@$(MAKE) --no-print-directory $(SYSTEM)/chromium frontend
 
 # --- use --------------------------------------------------------------------------------------------------------
