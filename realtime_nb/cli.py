@@ -7,11 +7,14 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from realtime_nb.errors import ConfigurationError, RealtimeError
+
+if TYPE_CHECKING:
+    from realtime_nb.transport.faults import Faults
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -71,6 +74,21 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         help="what responses in progress get at SIGTERM; a second signal ends it (default: %(default)g)",
     )
     parser.add_argument("--api-key", help="the key that clients must give (on loopback any key is accepted without)")
+    parser.add_argument(
+        "--faults",
+        type=_faults,
+        metavar="JSON",
+        help='what goes wrong on every connection, for example \'{"delay_ms": 80, "cut_mid_delta": 5}\'',
+    )
+
+
+def _faults(text: str) -> Faults:
+    from realtime_nb.transport.faults import Faults
+
+    try:
+        return msgspec.json.decode(text, type=Faults)
+    except (msgspec.DecodeError, ConfigurationError) as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from problem
 
 
 def _positive(text: str) -> int:
@@ -112,6 +130,7 @@ async def _serve_until_signal(options: argparse.Namespace) -> int:
             api_key=options.api_key,
             allow_any_key=options.api_key is None,
             limits=limits,
+            faults=options.faults,
         )
     )
     stopping = asyncio.create_task(stop.wait())

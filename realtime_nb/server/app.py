@@ -34,11 +34,13 @@ from realtime_nb.server.admission import (
     origin_allowed,
 )
 from realtime_nb.server.client_secrets import ClientSecrets
+from realtime_nb.server.faulty_socket import FaultySocket
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.realtime import RealtimeConnection
 from realtime_nb.server.rest_api import RestApi, refusal
 from realtime_nb.server.token_bucket import TokenBucket
 from realtime_nb.server.wire import Goodbye, Sleep
+from realtime_nb.transport.faults import Faults, for_connection
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +85,7 @@ class EmbeddedServer:
         sleep: Sleep,
         clock: Callable[[], float] = time.monotonic,
         unix_clock: Callable[[], float] = time.time,
+        faults: Faults | None = None,
     ) -> None:
         self.engines = engines
         self.token = token
@@ -90,6 +93,8 @@ class EmbeddedServer:
         self._host = host
         self._keys = keys
         self._limits = limits
+        self._faults = faults
+        self._openings = 0
         self._sleep = sleep
         self._unix_clock = unix_clock
         self._client_secrets = ClientSecrets(
@@ -119,6 +124,7 @@ class EmbeddedServer:
         sleep: Sleep = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         unix_clock: Callable[[], float] = time.time,
+        faults: Faults | None = None,
     ) -> EmbeddedServer:
         """Warm the engines, bind, and serve until `aclose`.
 
@@ -132,6 +138,7 @@ class EmbeddedServer:
             sleep: how to wait for a session's maximum duration, in seconds.
             clock: seconds, monotonic; how the tokens per minute flow.
             unix_clock: Unix time in seconds; when client secrets expire.
+            faults: what goes wrong on every connection, for tests and teaching.
 
         Raises:
             ConfigurationError: the address cannot be used, or any key was to be accepted beyond loopback.
@@ -152,6 +159,7 @@ class EmbeddedServer:
             sleep=sleep,
             clock=clock,
             unix_clock=unix_clock,
+            faults=faults,
         )
         try:
             with contextlib.ExitStack() as undo:
@@ -226,6 +234,11 @@ class EmbeddedServer:
             await websocket.close()  # before accept: HTTP 403
             return
         offered = list(websocket.scope.get("subprotocols", []))
+        self._openings += 1
+        if self._faults is not None and self._openings <= len(self._faults.refuse):
+            status = self._faults.refuse[self._openings - 1]
+            await websocket.send_denial_response(refusal(status, "A simulated fault.", "simulated_fault"))
+            return
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
             admission = admit(websocket.headers, offered, websocket.query_params, self._keys, self._client_secrets)
@@ -234,7 +247,7 @@ class EmbeddedServer:
             await self._refuse(websocket, refused)
             return
         connection = RealtimeConnection(
-            websocket,
+            self._on_the_network(websocket),
             self.engines,
             self._config(admission),
             limits=self._limits,
@@ -248,6 +261,12 @@ class EmbeddedServer:
             await connection.run()
         finally:
             del self._connections[connection]
+
+    def _on_the_network(self, websocket: WebSocket) -> WebSocket | FaultySocket:
+        if self._faults is None:
+            return websocket
+        faults = for_connection(self._faults, self._openings - len(self._faults.refuse))
+        return FaultySocket(websocket, faults, seed=faults.seed + self._openings)
 
     def _check_room(self) -> None:
         most = self._limits.sessions

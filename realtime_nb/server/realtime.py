@@ -22,6 +22,7 @@ from realtime_nb.protocol.server_actions import (
 )
 from realtime_nb.protocol.session_config import SessionConfig
 from realtime_nb.server.context_window import ContextWindow
+from realtime_nb.server.faulty_socket import FaultySocket
 from realtime_nb.server.hearing import Ears
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.mcp import refuse_mcp_tools
@@ -55,7 +56,7 @@ class RealtimeConnection:
 
     def __init__(
         self,
-        websocket: WebSocket,
+        websocket: WebSocket | FaultySocket,
         engines: EngineSet,
         config: SessionConfig,
         *,

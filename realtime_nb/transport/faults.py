@@ -25,7 +25,7 @@ EXPIRED_REASON = "Your session hit the maximum duration of 60 minutes."
 Sleep = Callable[[float], Awaitable[None]]
 
 
-class Faults(msgspec.Struct, frozen=True, kw_only=True):
+class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes wrong. Every chance is per frame, from one generator seeded by `seed`.
 
     Attributes:
@@ -69,6 +69,13 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationError(f"{name}={getattr(self, name)} is negative.", what_now="Give milliseconds.")
 
 
+def for_connection(faults: Faults, number: int) -> Faults:
+    """Return what goes wrong on the first, second, … connection: with `once`, later ones are not cut."""
+    if faults.once and number > 1:
+        return msgspec.structs.replace(faults, cut_after_frames=None, cut_mid_delta=None, expire_after_frames=None)
+    return faults
+
+
 class FaultyNetwork:
     """Opens faulty transports; counts openings over one session.
 
@@ -101,26 +108,41 @@ class FaultyNetwork:
             )
         transport = await self._open_transport()
         self._connections += 1
-        faults = self._faults
-        if faults.once and self._connections > 1:
-            faults = msgspec.structs.replace(
-                faults, cut_after_frames=None, cut_mid_delta=None, expire_after_frames=None
-            )
+        faults = for_connection(self._faults, self._connections)
         return FaultyTransport(transport, faults, seed=self._faults.seed + self._connections, sleep=self._sleep)
 
 
 class FaultyTransport:
-    """A `Transport` that misbehaves. Ends its own two tasks when it is closed."""
+    """A `Transport` that misbehaves. Ends its own two tasks when it is closed.
 
-    def __init__(self, transport: Transport, faults: Faults, *, seed: int, sleep: Sleep = asyncio.sleep) -> None:
+    Args:
+        transport: the real one.
+        faults: as the client sees them.
+        seed: of every chance.
+        sleep: how to wait, in seconds.
+        server_side: this is the server's end; what the client receives is what goes out here.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        faults: Faults,
+        *,
+        seed: int,
+        sleep: Sleep = asyncio.sleep,
+        server_side: bool = False,
+    ) -> None:
         self._transport = transport
         self._faults = faults
         self._sleep = sleep
+        self._server_side = server_side
         self._received = 0
         self._deltas = 0
         self._broken: ConnectionLost | None = None
-        self._in = _Line(faults, random.Random(seed), self._sleep, active=faults.direction != "sent")
-        self._out = _Line(faults, random.Random(seed + 1), self._sleep, active=faults.direction != "received")
+        received, sent = faults.direction != "sent", faults.direction != "received"
+        into, out = (sent, received) if server_side else (received, sent)
+        self._in = _Line(faults, random.Random(seed), self._sleep, active=into)
+        self._out = _Line(faults, random.Random(seed + 1), self._sleep, active=out)
         self._tasks = [asyncio.create_task(self._pump_in()), asyncio.create_task(self._pump_out())]
 
     async def send(self, frame: str) -> None:
@@ -135,9 +157,13 @@ class FaultyTransport:
         if isinstance(frame, ConnectionLost):
             self._broken = frame
             raise frame
+        if not self._server_side:
+            await self._take_time()
+        return frame
+
+    async def _take_time(self) -> None:
         if self._faults.slow_consumer_ms:
             await self._sleep(self._faults.slow_consumer_ms / 1000)
-        return frame
 
     async def aclose(self, code: int = NORMAL_CLOSE_CODE, reason: str = "") -> None:
         """Close. See `Transport.aclose`."""
@@ -151,8 +177,10 @@ class FaultyTransport:
             while True:
                 frame = await self._transport.receive()
                 await self._in.put(frame)
-                ended = self._counted(frame)
+                ended = None if self._server_side else self._counted(frame)
                 if ended is not None:
+                    if ended.code == 1001:
+                        self._in.extra = [EXPIRED]
                     await self._in.end(ended)
                     await self._transport.aclose()
                     return
@@ -164,7 +192,6 @@ class FaultyTransport:
         self._received += 1
         self._deltas += isinstance(frame, str) and '"response.output_audio.delta"' in frame[:200]
         if self._received == faults.expire_after_frames:
-            self._in.extra = [EXPIRED]
             return connection_lost(1001, EXPIRED_REASON)
         if self._received == faults.cut_after_frames or (faults.cut_mid_delta and self._deltas >= faults.cut_mid_delta):
             return connection_lost(1006, "simulated fault")
@@ -176,8 +203,23 @@ class FaultyTransport:
                 frame = await self._out.get()
                 if isinstance(frame, str):
                     await self._transport.send(frame)
+                    await self._end_if_due(frame)
         except ConnectionLost as lost:
             self._broken = lost
+
+    async def _end_if_due(self, frame: str) -> None:
+        """On the server's side, break the connection once the client has received what was to be received."""
+        if not self._server_side:
+            return
+        await self._take_time()
+        ended = self._counted(frame)
+        if ended is None:
+            return
+        if ended.code == 1001:
+            await self._transport.send(EXPIRED)
+        await self._in.end(ended)
+        await self._transport.aclose(ended.code, ended.reason)
+        raise ended
 
 
 class _Line:
