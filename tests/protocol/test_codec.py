@@ -15,7 +15,7 @@ from realtime_nb.protocol.client import ClientProtocol
 from realtime_nb.protocol.codec import decode_client_event, decode_server_event, encode
 from realtime_nb.protocol.server import ServerProtocol
 from realtime_nb.protocol.session_config import SessionConfig
-from tests.protocol.mutation import KEYS, VALUES
+from realtime_nb.testing.odd_frames import KEYS, VALUES
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(max_size=20),

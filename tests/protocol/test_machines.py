@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from realtime_nb.protocol.client import ClientProtocol
 from realtime_nb.protocol.server import ServerProtocol
 from realtime_nb.protocol.session_config import SessionConfig
-from tests.protocol.mutation import mutated
+from realtime_nb.testing.odd_frames import mutated
 from tests.protocol.scripts import MOVES, Pair, keep_talking, play
 from tests.protocol.strict import check_server_frame
 
