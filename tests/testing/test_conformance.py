@@ -334,6 +334,12 @@ async def test_a_server_that_is_not_there_fails_every_scenario() -> None:
     assert not report.passed
 
 
+async def test_nobody_there_is_a_report_and_no_traceback_for_every_scenario() -> None:
+    report = await run_conformance(target("http://127.0.0.1:1/v1", patience_s=2.0), scenarios=ALL)
+    assert not report.passed
+    assert not [one for one in report.findings if one.verdict is Verdict.PASS]
+
+
 async def test_the_core_profile_has_core_rows_only() -> None:
     server = await EmbeddedServer.start(scripted.create(), allow_any_key=True)
     try:

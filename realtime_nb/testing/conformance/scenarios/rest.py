@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from realtime_nb.errors import ConnectionRefused
 from realtime_nb.testing.conformance.scenario import full, scenario
 from realtime_nb.testing.conformance.trial import NotApplicable, Trial
 
@@ -36,6 +38,10 @@ def _send(request: urllib.request.Request, timeout_s: float) -> tuple[int, Any]:
     except urllib.error.HTTPError as refused:
         with refused:
             return refused.code, _json(refused.read())
+    except (OSError, http.client.HTTPException) as problem:
+        raise ConnectionRefused(
+            f"{request.full_url} cannot be reached ({problem}).", what_now="Check that the server runs."
+        ) from problem
 
 
 def _json(body: bytes) -> Any:
