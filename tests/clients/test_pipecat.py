@@ -37,7 +37,7 @@ from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 
 from tests.clients.chat_stub import HOLD, Call, last_message
-from tests.clients.stage import PATIENCE_S, STORY, Stage, clip, eventually, speak
+from tests.clients.stage import PATIENCE_S, STORY, Stage, clip, eventually, playing_for, speak
 
 pytestmark = pytest.mark.anyio
 
@@ -177,7 +177,7 @@ async def test_a_barge_in_cuts_what_was_not_heard(stage: Stage, generating: bool
         await talk.worker.queue_frame(LLMRunFrame())
         await eventually(lambda: talk.audio_ms() > 5000)
         await eventually(lambda: generating or stage.wire.responses)
-        await asyncio.sleep(1)  # it takes what the wall clock says for heard
+        await playing_for(1000)
         await speak(talk.send_audio)
         await eventually(lambda: talk.words().endswith("All right."))
         await eventually(lambda: len(stage.wire.responses) == 2)
@@ -194,7 +194,7 @@ async def test_a_cancel_with_turns_driven_by_the_pipeline(stage: Stage) -> None:
     async with talking(stage, server_turns=False, first="Tell me a story.") as talk:
         await talk.worker.queue_frame(LLMRunFrame())
         await eventually(lambda: talk.audio_ms() > 5000)
-        await asyncio.sleep(1)
+        await playing_for(1000)
         await talk.worker.queue_frame(InterruptionFrame())
         await eventually(lambda: stage.wire.responses)
         await speak(talk.send_audio)

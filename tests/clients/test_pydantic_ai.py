@@ -109,8 +109,9 @@ async def test_a_barge_in_cuts_what_was_not_heard(stage: Stage, generating: bool
         talk.playing.clear()
         heard_ms = len(talk.heard) / 48
         await eventually(lambda: generating or stage.wire.responses)
-        asyncio.get_running_loop().call_later(1.5, talk.playing.set)
         await speak(talk.session.send_audio)
+        await eventually(lambda: stage.wire.asked("conversation.item.truncate"))
+        talk.playing.set()
         await eventually(lambda: "All right." in talk.said())
         cut = await stage.was_cut()
         assert 0 < cut["audio_end_ms"] <= heard_ms
