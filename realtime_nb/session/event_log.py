@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -10,6 +11,18 @@ import msgspec
 
 MAX_EVENTS = 50_000
 MAX_BYTES = 96 * 1024 * 1024
+MAX_AUDIO_BYTES = 32 * 1024 * 1024
+"""Of frames that carry audio: about eight minutes of 24 kHz PCM16 in base64. Older ones stay without their audio."""
+AUDIO_EVENTS = frozenset(
+    {
+        "input_audio_buffer.append",
+        "response.output_audio.delta",
+        "response.audio.delta",
+        "conversation.item.create",
+        "conversation.item.retrieved",
+    }
+)
+_PAYLOAD = re.compile(r'("(?:audio|delta)"\s*:\s*")([A-Za-z0-9+/=\\]{64,})"')
 
 Direction = Literal["sent", "received"]
 
@@ -23,6 +36,7 @@ class LoggedEvent(msgspec.Struct, frozen=True):
         direction: "sent" or "received".
         event_type: the wire's `type`.
         frame: the text as it went over the wire.
+        audio_left_out_bytes: how much audio it carried that is no longer in `frame`, 0 when nothing was left out.
     """
 
     sequence: int
@@ -30,6 +44,25 @@ class LoggedEvent(msgspec.Struct, frozen=True):
     direction: Direction
     event_type: str
     frame: str
+    audio_left_out_bytes: int = 0
+
+    def without_audio(self) -> LoggedEvent:
+        """Return the event with audio payloads replaced by their length; itself when it carries none."""
+        if self.event_type not in AUDIO_EVENTS:
+            return self
+        left_out = 0
+
+        def length(payload: re.Match[str]) -> str:
+            nonlocal left_out
+            base64 = payload[2]
+            n_bytes = len(base64) * 3 // 4 - base64[-2:].count("=")
+            left_out += n_bytes
+            return f'{payload[1]}‹{n_bytes} bytes of audio›"'
+
+        frame = _PAYLOAD.sub(length, self.frame)
+        if not left_out:
+            return self
+        return msgspec.structs.replace(self, frame=frame, audio_left_out_bytes=left_out)
 
     @property
     def event(self) -> dict[str, Any]:
@@ -46,13 +79,20 @@ class LoggedEvent(msgspec.Struct, frozen=True):
 
 
 class EventLog:
-    """The bounded log of one session. Appended on the session's loop, readable from any thread."""
+    """The bounded log of one session. Appended on the session's loop, readable from any thread.
 
-    def __init__(self, *, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES) -> None:
+    Old events lose their audio first (`audio_left_out_bytes` says how much), then the oldest events go.
+    """
+
+    def __init__(
+        self, *, max_events: int = MAX_EVENTS, max_bytes: int = MAX_BYTES, max_audio_bytes: int = MAX_AUDIO_BYTES
+    ) -> None:
         self._events: deque[LoggedEvent] = deque()
+        self._with_audio: deque[LoggedEvent] = deque()
         self._max_events = max_events
         self._max_bytes = max_bytes
-        self._bytes = 0
+        self._max_audio_bytes = max_audio_bytes
+        self._bytes = self._audio_bytes = 0
         self._next = 0
 
     @property
@@ -66,9 +106,26 @@ class EventLog:
         self._next += 1
         self._events.append(event)
         self._bytes += len(frame)
+        if event_type in AUDIO_EVENTS:
+            self._with_audio.append(event)
+            self._audio_bytes += len(frame)
+        while self._audio_bytes > self._max_audio_bytes and len(self._with_audio) > 1:
+            self._leave_audio_out(self._with_audio.popleft())
         while len(self._events) > self._max_events or (self._bytes > self._max_bytes and len(self._events) > 1):
-            self._bytes -= len(self._events.popleft().frame)
+            self._drop_oldest()
         return event
+
+    def _drop_oldest(self) -> None:
+        oldest = self._events.popleft()
+        self._bytes -= len(oldest.frame)
+        if self._with_audio and self._with_audio[0] is oldest:
+            self._audio_bytes -= len(self._with_audio.popleft().frame)
+
+    def _leave_audio_out(self, event: LoggedEvent) -> None:
+        self._audio_bytes -= len(event.frame)
+        slim = event.without_audio()
+        self._events[event.sequence - self._events[0].sequence] = slim
+        self._bytes -= len(event.frame) - len(slim.frame)
 
     def __len__(self) -> int:
         return len(self._events)

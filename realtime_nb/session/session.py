@@ -95,7 +95,7 @@ class Session:
 
     @property
     def events(self) -> EventLog:
-        """Every wire event so far, bounded; readable after the end too."""
+        """Every wire event so far, bounded (audio of old ones goes first); readable after the end too."""
         return self._owner.log
 
     @property
@@ -260,7 +260,7 @@ class Session:
         return self._owner.observers.add(observer)
 
     def record(self, path: str | os.PathLike[str], *, redact: tuple[Redaction, ...] = ()) -> RecordingWriter:
-        """Write this session into a new folder, from now on (events from its beginning), until it ends.
+        """Write this session into a new folder, from now on (events from the beginning of `events`), until it ends.
 
         The folder holds a manifest, every wire event, marks, and a stereo WAV: left the user, right the assistant as
         heard. It is readable at any moment, also after a crash. Keys and tokens never enter it.

@@ -57,7 +57,7 @@ class Turn:
         error: why it failed.
         tool_calls: functions that the model asked for.
         tool_results: how the calls that a tool of the session answered went.
-        events: the wire events that belong to it.
+        events: the wire events that belong to it, their audio left out (it is in `audio` and `user_audio`).
         marks: when things happened.
     """
 

@@ -67,15 +67,15 @@ class TurnBuilder:
             handler(self, event, logged.time_ms)
         turn = self._turn_for(event)
         if turn is not None:
-            turn.events.append(logged)
+            turn.events.append(logged.without_audio())
         elif not isinstance(event, se.SessionCreated | se.SessionUpdated):
-            self._waiting_events.append(logged)
+            self._waiting_events.append(logged.without_audio())
             del self._waiting_events[:-2000]
 
     def take_sent(self, event: ce.ClientEventBase, logged: LoggedEvent) -> None:
         """Follow one sent event (audio is on the tape, settings belong to no turn)."""
         if not isinstance(event, ce.InputAudioBufferAppend | ce.SessionUpdate):
-            self._waiting_events.append(logged)
+            self._waiting_events.append(logged.without_audio())
 
     def lose_current(self, error: RealtimeError, now_ms: float) -> None:
         """The connection broke: end what was going on, keeping what was received."""

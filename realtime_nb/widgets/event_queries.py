@@ -35,6 +35,11 @@ class EventQueries:
 
     async def _get_event_audio(self, client: LinkClient, command: messages.Command) -> dict[str, Any]:
         logged = self._logged(command)
+        if logged.audio_left_out_bytes:
+            raise RealtimeError(
+                f"The audio of event {logged.sequence} is no longer in the log.",
+                what_now="Play the whole turn with turn.audio in a cell, or look at a newer event.",
+            )
         data, rate_hz = event_audio(logged.event_type, logged.event), 24_000
         decode = {"audio/pcmu": decode_mulaw, "audio/pcma": decode_alaw}.get(self._wire_format(logged.direction))
         if decode is not None:

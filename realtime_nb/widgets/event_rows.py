@@ -21,7 +21,7 @@ PCM16_24K_BYTES_PER_MS = 48
 def event_row(logged: LoggedEventPort) -> EventRow:
     """Return the inspector's row for a logged event."""
     event = logged.event
-    audio_bytes = _audio_bytes(logged.event_type, event)
+    audio_bytes = logged.audio_left_out_bytes or _audio_bytes(logged.event_type, event)
     payload = json.dumps(elide_audio(logged.event_type, event), ensure_ascii=False, default=repr)
     if len(payload) > MAX_PAYLOAD_CHARACTERS:
         payload = json.dumps({"type": logged.event_type, "…": f"{len(payload)} characters; expand to load them"})
@@ -30,7 +30,7 @@ def event_row(logged: LoggedEventPort) -> EventRow:
         time_ms=round(logged.time_ms, 3),
         direction=logged.direction,
         event_type=logged.event_type,
-        summary=event_summary(logged.event_type, event),
+        summary=event_summary(logged.event_type, event, audio_bytes),
         payload=payload,
         audio_ms=round(audio_bytes / PCM16_24K_BYTES_PER_MS, 1) if audio_bytes else None,
         response_id=str(event.get("response_id") or _part(event, "response").get("id") or ""),
@@ -38,10 +38,9 @@ def event_row(logged: LoggedEventPort) -> EventRow:
     )
 
 
-def event_summary(event_type: str, event: dict[str, Any]) -> str:
-    """Return one line that says what the event carries."""
-    audio_bytes = _audio_bytes(event_type, event)
-    if audio_bytes:
+def event_summary(event_type: str, event: dict[str, Any], audio_bytes: int = 0) -> str:
+    """Return one line that says what the event carries; `audio_bytes` of audio when it is one of audio."""
+    if audio_bytes and event_type in AUDIO_EVENTS:
         return f"{audio_bytes / PCM16_24K_BYTES_PER_MS:.0f} ms of audio"
     for describe in (_error_summary, _text_summary, _response_summary, _item_summary, _field_summary):
         text = describe(event)
@@ -78,7 +77,7 @@ def _elided(key: str, value: Any, audio_event: bool) -> Any:
         return {inner: _elided(inner, part, audio_event) for inner, part in value.items()}
     if isinstance(value, list):
         return [_elided(key, part, audio_event) for part in value]
-    if isinstance(value, str) and (key == "audio" or (audio_event and key in AUDIO_FIELDS)):
+    if isinstance(value, str) and value[:1] != "‹" and (key == "audio" or (audio_event and key in AUDIO_FIELDS)):
         return f"‹{len(value) * 3 // 4 - value[-2:].count('=')} bytes of audio›"
     return value
 

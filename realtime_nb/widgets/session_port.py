@@ -43,6 +43,10 @@ class LoggedEventPort(Protocol):
     def event(self) -> dict[str, Any]:
         """The event as it was on the wire."""
 
+    @property
+    def audio_left_out_bytes(self) -> int:
+        """How much audio it carried that is no longer in `event`."""
+
 
 class EventLogPort(Protocol):
     """The session's bounded log."""

@@ -84,6 +84,9 @@ async def test_a_typed_turn_has_words_audio_usage_and_events() -> None:
     types = [event.event_type for event in turn.events]
     assert types[0] == "conversation.item.create"
     assert types[-1] == "response.done"
+    left_out_bytes = sum(event.audio_left_out_bytes for event in turn.events)
+    assert left_out_bytes == 800 * 48  # the audio is in turn.audio, once
+    assert max(len(event.frame) for event in turn.events) < 2000
     assert turn.answer_latency_ms is not None
     assert "good morning" in turn._repr_mimebundle_()["text/html"]
 

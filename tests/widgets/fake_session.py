@@ -104,13 +104,14 @@ class FakeSession:
         self.state, self.closed_reason = state, reason
         self.tell("on_state", state)
 
-    def log(self, event_type: str, direction: str = "received", **fields: Any) -> Any:
+    def log(self, event_type: str, direction: str = "received", *, audio_left_out_bytes: int = 0, **fields: Any) -> Any:
         logged = SimpleNamespace(
             sequence=len(self.events.logged),
             time_ms=float(len(self.events.logged)),
             direction=direction,
             event_type=event_type,
             event={"type": event_type, **fields},
+            audio_left_out_bytes=audio_left_out_bytes,
         )
         self.events.logged.append(logged)
         self.tell("on_event", logged)

@@ -569,6 +569,20 @@ def test_event_is_shown_elided_and_given_in_full_on_request(play, views, session
     play(scenario())
 
 
+def test_event_whose_audio_left_the_log_still_says_how_much_it_was(play, views, session):
+    async def scenario():
+        view = await views.open()
+        kind = "response.output_audio.delta"
+        session.log(kind, delta="‹960 bytes of audio›", item_id="item_1", audio_left_out_bytes=960)
+        (row,) = (await view.wait("events"))["rows"]
+        assert (row["audio_ms"], row["summary"]) == (20.0, "20 ms of audio")
+        assert "‹960 bytes of audio›" in row["payload"]
+        assert "no longer in the log" in (await view.command("get_event_audio", sequence=0))["error"]
+        await views.close()
+
+    play(scenario())
+
+
 def test_session_that_ends_is_shown_with_its_reason(play, views, session):
     async def scenario():
         view = await views.open()
