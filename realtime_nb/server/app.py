@@ -37,7 +37,8 @@ from realtime_nb.server.client_secrets import ClientSecrets
 from realtime_nb.server.faulty_socket import FaultySocket
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.realtime import RealtimeConnection
-from realtime_nb.server.rest_api import RestApi, refusal
+from realtime_nb.server.refusals import refusal
+from realtime_nb.server.rest_api import RestApi
 from realtime_nb.server.token_bucket import TokenBucket
 from realtime_nb.server.wire import Goodbye, Sleep
 from realtime_nb.transport.faults import Faults, for_connection
@@ -223,7 +224,15 @@ class EmbeddedServer:
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        rest = RestApi(model=self.engines.model, host=self._host, keys=self._keys, client_secrets=self._client_secrets)
+        rest = RestApi(
+            self.engines,
+            host=self._host,
+            keys=self._keys,
+            client_secrets=self._client_secrets,
+            limits=self._limits,
+            bucket=self._bucket,
+            unix_clock=self._unix_clock,
+        )
         return Starlette(routes=[*rest.routes(), WebSocketRoute("/v1/realtime", self._realtime)])
 
     async def _realtime(self, websocket: WebSocket) -> None:

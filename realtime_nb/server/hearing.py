@@ -15,14 +15,13 @@ from realtime_nb.protocol.items import InputAudio, Item, Message
 from realtime_nb.protocol.session_config import AudioFormat, no_logprobs
 from realtime_nb.server.context import vocabulary
 from realtime_nb.server.input_audio import decode_whole
+from realtime_nb.server.settled_text import SettledText
 from realtime_nb.server.wire import Wire
 
 NO_AUDIO: Pcm16 = np.zeros(0, np.int16)
 NOTHING_HEARD = Transcript(text="", confidence=0.0)
 FEED_SAMPLES = 16_000 * 20
 """How much of a recording a recogniser gets before it must have caught up."""
-UNSTABLE_WORDS = 1
-"""The last word of a partial transcript may still change; it is not sent."""
 
 
 class Utterance:
@@ -39,8 +38,7 @@ class Utterance:
         self._early: list[Pcm16] = []
         self._failure: EngineError | None = None
         self._answer: asyncio.Future[Transcript] | None = None
-        self._partial: list[str] = []
-        self._sent = ""
+        self._settled = SettledText()
         self._closed = False
         self._opening = wire.spawn(self._open(), name="utterance-open")
 
@@ -111,23 +109,19 @@ class Utterance:
             await stream.aclose()
 
     def _on_partial(self, text: str) -> None:
-        """Send what two partials agree on, as an increment; deltas cannot be taken back."""
-        words = text.split()
-        agreed = 0
-        for before, now in zip(self._partial, words, strict=False):
-            if before != now:
-                break
-            agreed += 1
-        self._partial = words
-        self.send_delta(" ".join(words[: min(agreed, len(words) - UNSTABLE_WORDS)]))
+        if self._announces():
+            self._send(self._settled.partial(text))
 
     def send_delta(self, settled: str) -> None:
         """Announce the transcript so far if the session asks for it and it goes on what was announced."""
-        if self._closed or self._wire.protocol.config.audio.input.transcription is None:
-            return
-        if len(settled) > len(self._sent) and settled.startswith(self._sent):
-            delta = settled[len(self._sent) :]
-            self._sent = settled
+        if self._announces():
+            self._send(self._settled.settle(settled))
+
+    def _announces(self) -> bool:
+        return not self._closed and self._wire.protocol.config.audio.input.transcription is not None
+
+    def _send(self, delta: str) -> None:
+        if delta:
             protocol = self._wire.protocol
             protocol.emit(
                 se.TranscriptionDelta(item_id=self.item_id, delta=delta, logprobs=no_logprobs(protocol.config))

@@ -18,7 +18,45 @@ RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
 
 
 class RateLimited(Exception):
-    """A response may not begin now: too many tokens were used in the last minute."""
+    """A response may not begin now: too many tokens were used in the last minute.
+
+    Attributes:
+        wait_s: after which it may; None when it never will.
+        headers: the bucket, as the service's HTTP headers show it.
+    """
+
+    def __init__(self, message: str, *, wait_s: float | None, headers: dict[str, str]) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+        self.headers = headers
+
+
+def claim(bucket: TokenBucket, needed: int) -> None:
+    """Use so many tokens.
+
+    Raises:
+        RateLimited: they are not there; none was used.
+    """
+    limit, there = bucket.tokens_per_minute, bucket.remaining
+    if needed <= there and there:
+        bucket.take(needed)
+        return
+    wait_s = bucket.wait_seconds(max(1, needed)) if needed <= limit else None
+    advice = "It will never fit." if wait_s is None else f"Please try again in {wait_s:.3g}s."
+    raise RateLimited(
+        f"Rate limit reached on tokens per minute: Limit {limit}, Remaining {there}, Requested {needed}. {advice}",
+        wait_s=wait_s,
+        headers=rate_limit_headers(bucket),
+    )
+
+
+def rate_limit_headers(bucket: TokenBucket) -> dict[str, str]:
+    """Return what the service's HTTP answers say of the bucket."""
+    return {
+        "x-ratelimit-limit-tokens": str(bucket.tokens_per_minute),
+        "x-ratelimit-remaining-tokens": str(bucket.remaining),
+        "x-ratelimit-reset-tokens": f"{bucket.reset_seconds:.3f}s",
+    }
 
 
 def output_tokens(response: ServerResponse) -> OutputTokenDetails:
@@ -51,20 +89,10 @@ class Meter:
         Raises:
             RateLimited: there are not enough tokens for it; nothing was counted.
         """
-        needed, there = prompt.tokens, self._bucket.remaining
-        if needed > there or not there:
-            raise RateLimited(self._refusal(needed, there))
-        self._bucket.take(needed)
+        claim(self._bucket, prompt.tokens)
         n_cached = max((prompt.shared_with(one) for one in self._recent), default=0)
         self._reading[response.id] = (prompt, n_cached)
         self._recent.append(prompt)
-
-    def _refusal(self, needed: int, there: int) -> str:
-        limit, wait_s = self._bucket.tokens_per_minute, self._bucket.wait_seconds(max(1, needed))
-        advice = f"Please try again in {wait_s:.3g}s." if needed <= limit else "It will never fit."
-        return (
-            f"Rate limit reached on tokens per minute: Limit {limit}, Remaining {there}, Requested {needed}. {advice}"
-        )
 
     def __call__(self, response: ServerResponse) -> Usage:
         """Return the usage of a response that ended; one that a model never read has no input."""

@@ -113,7 +113,7 @@ class Production:
             await self._pieces.put(Ended())
 
     async def _write(self) -> None:
-        async with _closing(self._engines.chat.reply(self.request)) as deltas:
+        async with closing(self._engines.chat.reply(self.request)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, TextDelta):
                     await self._pieces.put(Written(delta.text))
@@ -122,7 +122,7 @@ class Production:
 
     async def _think(self) -> None:
         splitter = SentenceSplitter()
-        async with _closing(self._engines.chat.reply(self.request)) as deltas:
+        async with closing(self._engines.chat.reply(self.request)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, TextDelta):
                     for sentence in splitter.push(delta.text):
@@ -149,7 +149,7 @@ class Production:
         held: list[Pcm16] = []
         if sentence.strip():
             spoken = self._engines.synthesizer.speak(sentence.strip(), voice=self._voice, speed=self._speed)
-            async with _closing(spoken) as chunks:
+            async with closing(spoken) as chunks:
                 async for chunk in chunks:
                     held.append(chunk.pcm16)
                     self._item_ms += len(chunk.pcm16) / 24
@@ -173,7 +173,7 @@ class Production:
 
 
 @asynccontextmanager
-async def _closing(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+async def closing(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
     """Close an engine's iterator on the way out, which stops its work."""
     try:
         yield iterator

@@ -1,18 +1,30 @@
-"""The plain HTTP side of the server: models and client secrets, with the service's error shape."""
+"""The plain HTTP side of the server, with the service's error shape. Its engines answer to any model's name."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from realtime_nb.engines.base import Capabilities, EngineSet
 from realtime_nb.errors import RemoteProtocolError
+from realtime_nb.protocol.ids import IdFactory
 from realtime_nb.server.admission import Keyring, offered_key, origin_allowed
 from realtime_nb.server.client_secrets import ClientSecrets
+from realtime_nb.server.limits import Limits
+from realtime_nb.server.refusals import PROBLEMS, ClientLeft, answer_to, refusal
+from realtime_nb.server.request_body import read_body
+from realtime_nb.server.speech import Speech
+from realtime_nb.server.token_bucket import TokenBucket
+from realtime_nb.server.transcriptions import Transcriptions
 
 MAX_BODY_BYTES = 1024 * 1024
+ENGINE_HEADER = "x-realtime-nb-engine"
+"""Names what really answered, for the model in a request is whatever the client says."""
+CLIENT_LEFT_STATUS = 499
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -21,35 +33,70 @@ class RestApi:
     """Answers requests; a client secret opens sessions only and is no key here.
 
     Args:
-        model: the one that this server has.
+        engines: what answers.
         host: where the server listens.
         keys: which keys are accepted.
         client_secrets: made here.
+        limits: of the server.
+        bucket: the tokens that all requests and sessions use together.
+        unix_clock: Unix time in seconds.
     """
 
-    def __init__(self, *, model: str, host: str, keys: Keyring, client_secrets: ClientSecrets) -> None:
-        self._model = {"id": model, "object": "model", "created": 0, "owned_by": "realtime-nb"}
+    def __init__(
+        self,
+        engines: EngineSet,
+        *,
+        host: str,
+        keys: Keyring,
+        client_secrets: ClientSecrets,
+        limits: Limits,
+        bucket: TokenBucket,
+        unix_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._engines = engines
+        self._model = {"id": engines.model, "object": "model", "created": 0, "owned_by": "realtime-nb"}
         self._host = host
         self._keys = keys
         self._client_secrets = client_secrets
+        self._ids = IdFactory()
+        self._transcriptions = Transcriptions(engines, bucket)
+        self._speech = Speech(engines, bucket)
 
     def routes(self) -> list[Route]:
         """Return the routes, every one behind origin and key."""
+        hears, speaks = self._engines.transcriber.capabilities, self._engines.synthesizer.capabilities
         return [
             Route("/v1/models", self._guarded(self._list_models), methods=["GET"]),
             Route("/v1/models/{model:path}", self._guarded(self._retrieve_model), methods=["GET"]),
             Route("/v1/realtime/client_secrets", self._guarded(self._create_secret), methods=["POST"]),
+            Route("/v1/audio/transcriptions", self._guarded(self._transcriptions.create, hears), methods=["POST"]),
+            Route("/v1/audio/speech", self._guarded(self._speech.create, speaks), methods=["POST"]),
         ]
 
-    def _guarded(self, endpoint: Endpoint) -> Endpoint:
+    def _guarded(self, endpoint: Endpoint, *engines: Capabilities) -> Endpoint:
+        shown = f"{self._engines.name}: {' + '.join(engine.name for engine in engines)}" if engines else ""
+        engine_header = shown.encode("latin-1", "replace").decode("latin-1")
+
         async def guarded(request: Request) -> Response:
-            if not origin_allowed(request.headers.get("origin"), host=self._host):
-                return refusal(403, "This origin may not use the server.", "invalid_origin")
-            if not self._keys.accepts(offered_key(request.headers, [])):
-                return refusal(401, "Incorrect API key provided.", "invalid_api_key")
-            return await endpoint(request)
+            answer = await self._answer(endpoint, request)
+            answer.headers["x-request-id"] = self._ids.new("req")
+            if engine_header:
+                answer.headers[ENGINE_HEADER] = engine_header
+            return answer
 
         return guarded
+
+    async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
+        if not origin_allowed(request.headers.get("origin"), host=self._host):
+            return refusal(403, "This origin may not use the server.", "invalid_origin")
+        if not self._keys.accepts(offered_key(request.headers, [])):
+            return refusal(401, "Incorrect API key provided.", "invalid_api_key")
+        try:
+            return await endpoint(request)
+        except PROBLEMS as problem:
+            return answer_to(problem)
+        except ClientLeft:
+            return Response(status_code=CLIENT_LEFT_STATUS)
 
     async def _list_models(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [self._model]})
@@ -61,19 +108,9 @@ class RestApi:
         return JSONResponse(self._model)
 
     async def _create_secret(self, request: Request) -> Response:
-        body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                return refusal(413, f"The body is larger than {MAX_BODY_BYTES} bytes.", "request_too_large")
+        body = await read_body(request, MAX_BODY_BYTES)
         try:
             return JSONResponse(self._client_secrets.create(body))
         except RemoteProtocolError as problem:
             status = 429 if problem.code == "rate_limit_exceeded" else 400
             return refusal(status, problem.message, problem.code, problem.param)
-
-
-def refusal(status: int, message: str, code: str | None, param: str | None = None) -> JSONResponse:
-    """Return an error as the service shapes it."""
-    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    return JSONResponse({"error": error}, status_code=status)
