@@ -1,0 +1,126 @@
+"""Where a comparison's figures come from: seed, machine, versions, engines, and what was simulated."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from realtime_nb.studies.rows import Row
+
+PACKAGES = ("realtime-nb", "numpy", "scipy", "openai", "websockets")
+
+
+class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
+    """What every table and figure of a comparison says below itself.
+
+    Attributes:
+        created: when it began, ISO 8601, UTC.
+        seed: of the order of the runs and of the bootstrap.
+        repeats: of every case.
+        warmups: runs per pipeline that came first and are in no row.
+        n: rows that were run, whatever came of them.
+        missing: rows that were planned and never ran.
+        machine: processor, cores and system, no name of a host.
+        load: the machine's load average over one minute at the beginning, None where the system does not say.
+        versions: by package.
+        engines: what computed.
+        models: by name.
+        endpoints: base URLs without secrets.
+        simulated: what was simulated, in words.
+        stopped: why it ended early, "" when it did not.
+    """
+
+    created: str = ""
+    seed: int = 0
+    repeats: int = 0
+    warmups: int = 0
+    n: int = 0
+    missing: int = 0
+    machine: str = ""
+    load: float | None = None
+    versions: dict[str, str] = {}
+    engines: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    simulated: tuple[str, ...] = ()
+    stopped: str = ""
+
+    @property
+    def word(self) -> str:
+        """Return "measured", or "simulated" when anything was."""
+        return "simulated" if self.simulated else "measured"
+
+    @property
+    def line(self) -> str:
+        """Return one line for below a table or a figure."""
+        simulated = f"simulated: {', '.join(self.simulated)}" if self.simulated else "measured"
+        parts = (
+            simulated,
+            f"n = {self.n} runs" + (f" ({self.missing} missing)" if self.missing else ""),
+            self.engines and ", ".join(self.engines),
+            self.endpoints and f"at {', '.join(self.endpoints)}",
+            self.machine,
+            f"realtime_nb {self.versions['realtime-nb']}" if "realtime-nb" in self.versions else "",
+            f"seed {self.seed}",
+            self.created[:10],
+            self.stopped,
+        )
+        return " · ".join(str(part) for part in parts if part)
+
+
+def provenance_now(*, seed: int, repeats: int, warmups: int) -> StudyProvenance:
+    """Return what is known before the first run."""
+    return StudyProvenance(
+        created=now(),
+        seed=seed,
+        repeats=repeats,
+        warmups=warmups,
+        machine=machine(),
+        load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        versions=versions(),
+    )
+
+
+def with_rows(provenance: StudyProvenance, rows: Sequence[Row]) -> StudyProvenance:
+    """Return the provenance with what the rows say."""
+    ran = [row for row in rows if row.status != "missing"]
+    return msgspec.structs.replace(
+        provenance,
+        n=len(ran),
+        missing=len(rows) - len(ran),
+        engines=_distinct(row.engine for row in ran),
+        models=_distinct(row.model for row in ran),
+        endpoints=_distinct(row.endpoint for row in ran),
+        simulated=_distinct(part for row in ran for part in row.simulated.split("; ")),
+    )
+
+
+def now() -> str:
+    """Return the time as the rows and files write it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def machine() -> str:
+    """Return processor, cores, system and Python."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides the figures."""
+    found = {"python": ".".join(str(part) for part in sys.version_info[:3])}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _distinct(values: object) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))  # type: ignore[attr-defined]
