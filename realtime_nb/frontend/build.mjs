@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const outdir = join(here, "..", "widgets", "static");
 const BUDGET_BYTES = 100_000;
-const WIDGETS = ["studio", "recorder", "player", "waveform", "inspector"];
+const WIDGETS = ["studio", "recorder", "player", "waveform", "inspector", "timeline", "race"];
 
 /** `import source from "./x.worklet.ts?raw"`: the worklet bundled, minified and inlined as text. */
 const worklets = {

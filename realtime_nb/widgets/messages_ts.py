@@ -1,7 +1,7 @@
 """TypeScript for the media link, generated from `messages.py` so that a message is defined once.
 
-`python -m realtime_nb.widgets.messages_ts` rewrites `frontend/src/core/messages.gen.ts`; with `--check` it only
-compares.
+`python -m realtime_nb.widgets.messages_ts` rewrites `frontend/src/core/messages.gen.ts` and the rows that widgets carry
+in traits, `rows.gen.ts`; with `--check` it only compares.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Any, get_args
 import msgspec.inspect as inspect
 
 from realtime_nb.widgets import messages
+from realtime_nb.widgets.race_rows import RaceRow
 
 TARGET = Path(__file__).parents[1] / "frontend" / "src" / "core" / "messages.gen.ts"
+ROWS_TARGET = TARGET.with_name("rows.gen.ts")
 
 _SCALARS: dict[type, str] = {
     inspect.StrType: "string",
@@ -118,17 +120,34 @@ def generate() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def generate_rows() -> str:
+    """The TypeScript of the rows that Timeline and Race carry in traits."""
+    found: dict[str, inspect.StructType] = {}
+
+    def add(struct: inspect.StructType) -> None:
+        for inner in [nested for field in struct.fields for nested in _nested(field.type)]:
+            add(inner)
+        found.setdefault(struct.cls.__name__, struct)
+
+    root = inspect.type_info(RaceRow)
+    assert isinstance(root, inspect.StructType)
+    add(root)
+    banner = "// Generated from realtime_nb/widgets/race_rows.py and timeline_rows.py"
+    parts = [f"{banner} by `python -m realtime_nb.widgets.messages_ts`. Do not edit."]
+    return "\n\n".join([*parts, *(_interface(struct, optional_defaults=False) for struct in found.values())]) + "\n"
+
+
 def main(arguments: list[str]) -> int:
-    """Write the module, or with `--check` compare it. Returns the process's exit code."""
-    text = generate()
-    if "--check" in arguments:
-        fresh = TARGET.exists() and TARGET.read_text(encoding="utf-8") == text
-        if not fresh:
-            sys.stderr.write(f"{TARGET.name} is stale: run python -m realtime_nb.widgets.messages_ts\n")
-        return 0 if fresh else 1
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_text(text, encoding="utf-8")
-    return 0
+    """Write the modules, or with `--check` compare them. Returns the process's exit code."""
+    stale = 0
+    for target, text in ((TARGET, generate()), (ROWS_TARGET, generate_rows())):
+        if "--check" not in arguments:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        elif not target.exists() or target.read_text(encoding="utf-8") != text:
+            sys.stderr.write(f"{target.name} is stale: run python -m realtime_nb.widgets.messages_ts\n")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":

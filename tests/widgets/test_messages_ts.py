@@ -11,6 +11,7 @@ from realtime_nb.widgets import messages_ts
 
 def test_generated_typescript_is_fresh() -> None:
     assert messages_ts.TARGET.read_text(encoding="utf-8") == messages_ts.generate()
+    assert messages_ts.ROWS_TARGET.read_text(encoding="utf-8") == messages_ts.generate_rows()
 
 
 def test_check_fails_on_a_stale_file(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ it("splits a reply where the listener stopped hearing, by characters and not by 
 
 it("shows both sides in order, updates a line in place and strikes what was not heard", () => {
   const state = new StudioState();
-  const element = transcript(scope, state.transcript as Signal<TranscriptRow[]>);
+  const element = transcript(scope, state.transcript as Signal<TranscriptRow[]>, state.calls);
   const update = (...entries: TranscriptEntry[]): void => state.receive({ type: "transcript_update", entries });
   update(line({ item_id: "b", order: 2, role: "assistant", text: "Good", final: false }));
   update(line({ item_id: "a", order: 1, text: "Hello" }));
@@ -122,7 +122,7 @@ it("opens an event with its elided payload first and the full one when it comes"
   let answer: (event: string) => void = () => {};
   const run = vi.fn(
     () => new Promise<never>((resolve) => {
-      answer = (event) => resolve({ type: "command_result", id: 1, ok: true, result: { event }, error: "", what_now: "" } as never);
+      answer = (event) => resolve({ type: "command_result", id: 1, ok: true, result: { json: event }, error: "", what_now: "" } as never);
     }),
   );
   const playAudio = vi.fn(() => Promise.resolve(""));

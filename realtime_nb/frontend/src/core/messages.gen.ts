@@ -189,6 +189,24 @@ export interface TranscriptUpdate {
   entries: Array<TranscriptEntry>;
 }
 
+/** A call of one of the session's functions. The same `call_id` again replaces it. */
+export interface ToolCallRow {
+  call_id: string;
+  item_id: string;
+  name: string;
+  arguments: string;
+  status: "cancelled" | "completed" | "declined" | "failed" | "running" | "timed_out" | "waiting_for_approval";
+  output: string;
+  error: string;
+  duration_ms: number | null;
+}
+
+/** Calls that are new or changed. */
+export interface ToolCalls {
+  type: "tool_calls";
+  calls: Array<ToolCallRow>;
+}
+
 /** One wire event in the inspector; `payload` is its JSON text with audio elided to a length. */
 export interface EventRow {
   sequence: number;
@@ -262,6 +280,7 @@ export type ToBrowser =
   | Notice
   | SessionState
   | TranscriptUpdate
+  | ToolCalls
   | Events
   | Regions
   | CommandResult

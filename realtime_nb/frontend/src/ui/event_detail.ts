@@ -49,7 +49,7 @@ export class EventDetail {
     setText(this.#note, event.audio_ms === null ? "" : "audio shortened, asking for all…");
     const result = await this.#source.run("get_event", { sequence: event.sequence });
     if (this.#event !== event) return;
-    const full = result.result["event"];
+    const full = result.result["json"];
     if (result.ok && typeof full === "string") {
       setText(this.#json, prettyJson(full));
       setText(this.#note, "");

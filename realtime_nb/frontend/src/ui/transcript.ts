@@ -1,7 +1,8 @@
-import type { TranscriptEntry } from "../core/messages.gen.ts";
+import type { ToolCallRow, TranscriptEntry } from "../core/messages.gen.ts";
 import type { Scope } from "../core/scope.ts";
 import type { Signal } from "../core/signal.ts";
 import { h, setText } from "./dom.ts";
+import { argumentsInLine, callNote } from "./tool_call.ts";
 
 export interface TranscriptRow extends TranscriptEntry {
   epoch: number;
@@ -28,16 +29,21 @@ interface Line {
   heard: HTMLElement;
   unheard: HTMLElement;
   note: HTMLElement;
+  toolName: HTMLElement;
+  toolResult: HTMLElement;
 }
 
-/** Captions of both sides, always on; follows the newest line unless the reader scrolled up. */
-export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>): HTMLElement {
+/**
+ * Captions of both sides and the tools between them, always on; follows the newest line unless the reader scrolled up.
+ * Calls are found by `epoch:item_id`.
+ */
+export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>, calls: Signal<ReadonlyMap<string, ToolCallRow>>): HTMLElement {
   const empty = h("p", { class: "rnb-empty" }, "What you and the assistant say appears here.");
   const list = h("ol", { class: "rnb-lines" });
   const scroller = h("div", { class: "rnb-scroller", tabindex: 0, role: "log", "aria-live": "polite", "aria-relevant": "additions text", "aria-label": "Transcript" }, empty, list);
   const lines = new Map<string, Line>();
 
-  rows.watch(scope, (entries) => {
+  const show = (entries: TranscriptRow[]): void => {
     const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
     empty.hidden = entries.length > 0;
     const kept = new Set<string>();
@@ -50,7 +56,9 @@ export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>): HTMLEle
         line = createLine(entry);
         lines.set(key, line);
       }
-      updateLine(line, entry);
+      const call = entry.role === "tool" ? calls.value.get(key) : undefined;
+      if (call) updateCall(line, entry, call);
+      else updateLine(line, entry);
       const wanted: Element | null = previous ? previous.nextElementSibling : list.firstElementChild;
       if (wanted !== line.element) list.insertBefore(line.element, wanted);
       previous = line.element;
@@ -61,7 +69,9 @@ export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>): HTMLEle
       lines.delete(key);
     }
     if (atEnd) scroller.scrollTop = scroller.scrollHeight;
-  });
+  };
+  rows.watch(scope, show);
+  calls.subscribe(scope, () => show(rows.value));
   return h("section", { class: "rnb-panel rnb-transcript", "aria-label": "Transcript" }, h("h2", { class: "rnb-panel-title" }, "Transcript"), scroller);
 }
 
@@ -69,14 +79,32 @@ function createLine(entry: TranscriptRow): Line {
   const heard = h("span", {});
   const unheard = h("s", { class: "rnb-unheard", title: "Not heard: the reply was interrupted here" });
   const note = h("small", { class: "rnb-line-note" });
-  const body = h("p", { class: "rnb-line-body" }, h("span", { class: "rnb-line-text" }, heard, unheard), note);
+  const toolName = h("code", { class: "rnb-tool-name", hidden: true });
+  const toolResult = h("span", { class: "rnb-tool-result", hidden: true });
+  const body = h("p", { class: "rnb-line-body" }, h("span", { class: "rnb-line-text" }, toolName, heard, unheard), note, toolResult);
   const element = h(
     "li",
     { class: "rnb-line", "data-role": entry.role },
     h("span", { class: "rnb-line-speaker" }, SPEAKERS[entry.role]),
     body,
   );
-  return { element, heard, unheard, note };
+  return { element, heard, unheard, note, toolName, toolResult };
+}
+
+function updateCall(line: Line, entry: TranscriptRow, call: ToolCallRow): void {
+  setText(line.toolName, call.name);
+  line.toolName.hidden = false;
+  const given = argumentsInLine(call.arguments);
+  line.heard.classList.add("rnb-tool-arguments");
+  setText(line.heard, given && ` ${given}`);
+  line.unheard.hidden = true;
+  setText(line.toolResult, call.error || (call.status === "completed" ? `→ ${call.output}` : ""));
+  line.toolResult.hidden = line.toolResult.textContent === "";
+  line.toolResult.dataset["error"] = String(call.error !== "");
+  setText(line.note, callNote(call));
+  line.note.hidden = line.note.textContent === "";
+  line.element.dataset["final"] = String(entry.final);
+  line.element.dataset["status"] = call.status;
 }
 
 function updateLine(line: Line, entry: TranscriptRow): void {

@@ -1,5 +1,6 @@
 import type { Scope } from "../core/scope.ts";
 import { Signal } from "../core/signal.ts";
+import { approvals } from "../ui/approvals.ts";
 import { controls } from "../ui/controls.ts";
 import { h } from "../ui/dom.ts";
 import { header } from "../ui/header.ts";
@@ -33,6 +34,7 @@ export default widgetModule(
       }),
       banners(scope, studio),
       notices(scope, state.notices, (key) => state.dismiss(key)),
+      approvals(scope, state.waiting, (callId, approved) => studio.decide(callId, approved)),
       lanes(scope, { tracks: media.tracks, moved: media.moved, regions: state.regions, measured: state.measured }),
       controls(scope, {
         talk: studio.talk,
@@ -50,7 +52,7 @@ export default widgetModule(
       h(
         "div",
         { class: "rnb-columns" },
-        transcript(scope, state.transcript),
+        transcript(scope, state.transcript, state.calls),
         inspector(scope, {
           events: state.events,
           run: (name, args) => studio.commands.run(name, args),

@@ -29,6 +29,11 @@ export class StudioModel extends LinkModel {
     await this.run(command, args);
   }
 
+  /** Decide on a call that waits; the kernel then says how it went. */
+  async decide(callId: string, approved: boolean): Promise<void> {
+    await this.run("approve_tool", { call_id: callId, approved });
+  }
+
   async toggleOpenMicrophone(): Promise<void> {
     const { microphone } = this.media;
     if (microphone.phase.value !== "closed") {

@@ -5,6 +5,7 @@ import type {
   RegionRow,
   SessionState,
   ToBrowser,
+  ToolCallRow,
   TranscriptEntry,
 } from "../core/messages.gen.ts";
 import { Signal } from "../core/signal.ts";
@@ -22,6 +23,7 @@ export interface TranscriptLine extends TranscriptEntry {
 const MAX_NOTICES = 4;
 const MAX_REGIONS = 200;
 const MAX_LINES = 500;
+const MAX_CALLS = 500;
 
 const IDLE: SessionState = {
   type: "session_state",
@@ -44,6 +46,10 @@ export class StudioState {
   readonly measured = new Signal<LinkMeasured | null>(null);
   readonly notices = new Signal<NoticeItem[]>([]);
   readonly transcript = new Signal<TranscriptLine[]>([]);
+  /** Calls of the session's functions by `epoch:item_id`, as the transcript's lines are. */
+  readonly calls = new Signal<ReadonlyMap<string, ToolCallRow>>(new Map());
+  /** Those of them that wait for a person. */
+  readonly waiting = new Signal<ToolCallRow[]>([]);
   readonly regions = new Signal(new Map<string, RegionRow>());
   readonly events = new EventStore();
   #epoch = 0;
@@ -60,6 +66,9 @@ export class StudioState {
         break;
       case "transcript_update":
         this.#onTranscript(message.entries);
+        break;
+      case "tool_calls":
+        this.#onCalls(message.calls);
         break;
       case "events":
         this.events.add(message.rows, message.dropped);
@@ -109,6 +118,7 @@ export class StudioState {
     this.events.beginEpoch();
     this.regions.value.clear();
     this.regions.notify();
+    this.waiting.set([]);
   }
 
   #onTranscript(entries: TranscriptEntry[]): void {
@@ -118,6 +128,18 @@ export class StudioState {
     }
     const sorted = [...lines.values()].sort((a, b) => a.epoch - b.epoch || a.order - b.order);
     this.transcript.set(sorted.slice(-MAX_LINES));
+  }
+
+  #onCalls(changed: ToolCallRow[]): void {
+    const calls = new Map(this.calls.value);
+    for (const call of changed) calls.set(`${this.#epoch}:${call.item_id || call.call_id}`, call);
+    for (const key of calls.keys()) {
+      if (calls.size <= MAX_CALLS) break;
+      calls.delete(key);
+    }
+    this.calls.set(calls);
+    const others = this.waiting.value.filter((call) => !changed.some((one) => one.call_id === call.call_id));
+    this.waiting.set([...others, ...changed.filter((call) => call.status === "waiting_for_approval")]);
   }
 
   #onRegions(rows: RegionRow[]): void {
