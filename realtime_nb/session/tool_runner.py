@@ -28,18 +28,27 @@ class ToolResult(msgspec.Struct, kw_only=True):
     """One call and how it went. Times are on the session's clock.
 
     Attributes:
+        item_id: the item that asked for it.
         output: what the model was told, JSON text or a plain string.
         error: what went wrong, "" when nothing did.
+        waited_ms: how much of the time was spent waiting for approval.
     """
 
     call_id: str
+    item_id: str = ""
     name: str
     arguments: str
     status: ToolStatus = "running"
     output: str = ""
     error: str = ""
     started_ms: float = 0.0
+    waited_ms: float = 0.0
     ended_ms: float | None = None
+
+    @property
+    def duration_ms(self) -> float | None:
+        """How long it ran, without the wait for approval; None while it runs."""
+        return None if self.ended_ms is None else self.ended_ms - self.started_ms - self.waited_ms
 
 
 class _Batch(msgspec.Struct):
@@ -119,6 +128,8 @@ class ToolRunner:
         for result in self.results.values():
             if result.status in ("running", "waiting_for_approval"):
                 result.status, result.error = "cancelled", "The connection broke."
+                result.ended_ms = self._owner.now_ms()
+                self._tell(result)
         self.cancel()
 
     # --- one call -----------------------------------------------------------------------------------------------
@@ -131,8 +142,15 @@ class ToolRunner:
         if call.name not in self.toolbox:
             batch.foreign = True
             return
-        result = ToolResult(call_id=call_id, name=call.name, arguments=call.arguments, started_ms=self._owner.now_ms())
+        result = ToolResult(
+            call_id=call_id,
+            item_id=str(call.id),
+            name=call.name,
+            arguments=call.arguments,
+            started_ms=self._owner.now_ms(),
+        )
         self.results[call_id] = result
+        self._tell(result)
         while len(self.results) > REMEMBERED_CALLS:
             del self.results[next(iter(self.results))]
         batch.running.add(call_id)
@@ -159,6 +177,7 @@ class ToolRunner:
             self._owner.send(ce.ConversationItemCreate(item=output))
             batch.running.discard(result.call_id)
             self._close_if_complete(batch)
+        self._tell(result)
         self._owner.observers.tell("on_tool_result", result)
 
     async def _run(self, tool: Tool, result: ToolResult) -> None:
@@ -167,13 +186,23 @@ class ToolRunner:
         except ToolArgumentsRefused as refused:
             self._fail(result, "failed", f"The arguments do not fit: {refused}")
             return
-        if not await self._approved(tool, result, arguments):
+        try:
+            approved = await self._approved(tool, result, arguments)
+        except TimeoutError:
+            waited_s = tool.approval_timeout_s
+            self._fail(result, "timed_out", f"Nobody approved this call within {waited_s:g} s, so it was not run.")
+            return
+        finally:
+            result.waited_ms = self._owner.now_ms() - result.started_ms
+        if not approved:
             self._fail(result, "declined", "The user declined this call.")
             return
-        result.status = "running"
+        if result.status != "running":
+            result.status = "running"
+            self._tell(result)
         try:
             async with asyncio.timeout(tool.timeout_s):
-                value = await _called_with(tool, arguments)
+                value = await called_with(tool, arguments)
         except TimeoutError:
             self._fail(result, "timed_out", f"{tool.name} did not answer within {tool.timeout_s:g} s.")
         except Exception as error:
@@ -195,9 +224,11 @@ class ToolRunner:
         result.status = "waiting_for_approval"
         waiting: asyncio.Future[bool] = self._owner.loop.create_future()
         self._approvals[result.call_id] = waiting
+        self._tell(result)
         self._owner.observers.tell("on_tool_approval", request)
         try:
-            return await waiting
+            async with asyncio.timeout(tool.approval_timeout_s):
+                return await waiting
         finally:
             self._approvals.pop(result.call_id, None)
 
@@ -213,6 +244,9 @@ class ToolRunner:
     def _fail(self, result: ToolResult, status: ToolStatus, error: str) -> None:
         result.status, result.error = status, error
         result.output = as_output({"error": error})
+
+    def _tell(self, result: ToolResult) -> None:
+        self._owner.observers.tell("on_tool_call", msgspec.structs.replace(result))
 
     # --- the answer ---------------------------------------------------------------------------------------------
 
@@ -235,7 +269,8 @@ class ToolRunner:
                 self._owner.observers.tell("on_notice", "warning", error.message, error.what_now)
 
 
-async def _called_with(tool: Tool, arguments: dict[str, Any]) -> Any:
+async def called_with(tool: Tool, arguments: dict[str, Any]) -> Any:
+    """Call a tool's function and return its value: sync ones in a thread, async ones here."""
     if inspect.iscoroutinefunction(tool.function):
         return await tool.function(**arguments)
     value = await asyncio.to_thread(tool.function, **arguments)
