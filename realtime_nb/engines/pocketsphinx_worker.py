@@ -6,10 +6,12 @@ word of a person. Whatever the general one can say so much better that the domai
 out of domain, and then its text is taken.
 
 Feeding drives the domain decoder at once and leaves the general one's share to idle time, so the domain's answer does
-not wait for it. The two are compared where the general one has got to: when it is behind (other work, audio that came
-faster than real time) an answer from the domain needs 60 % of the utterance, and an answer from the general one waits
-for all of it, `GENERAL_WAIT_IN_DOUBT_S` at most. Where even that is missing, how well the domain's words fit the sound
-decides.
+not wait for it. The general one votes while it hears. One vote for the domain after 60 % of the utterance is enough
+where the domain's words fit the sound; in doubt, and before its own text is taken, it must have heard all, so that an
+answer does not depend on how busy the machine was. It is waited for `GENERAL_WAIT_IN_DOUBT_S` at most; after that the
+fit of the domain's words decides, and what was not heard costs confidence.
+
+Whether it was noise is told by the domain's words alone, for they always hold the whole of it.
 """
 
 from __future__ import annotations
@@ -24,29 +26,26 @@ from pathlib import Path
 from typing import Any
 
 from realtime_nb.engines import language_model
+from realtime_nb.engines.pocketsphinx_reading import Reading
 from realtime_nb.engines.worker_main import Push
 from realtime_nb.errors import EngineUnavailable
 
-FRAMES_PER_S = 100
 BYTES_PER_S = 32_000
 GAP_PER_FRAME = 0.0
 """The domain's text is taken while its log score is at least this much better, a frame. Between the in-domain sets'
 lowest (-0.00006) and the others' highest (-0.00036) of the calibration in benchmarks/recogniser.py."""
-UNENDED_SCORE_SCALE = 1024.0
 GAP_MIN_FRAMES = 60
 SAME_FRAMES = 4
 MAX_PARTIAL_LAG_FRAMES = 30
 ENOUGH_HEARD = 0.6
 """Share of an utterance after which the general decoder's vote for the domain counts."""
 MAX_SCORES = 1_500
-ACOUSTIC_MIDDLE = -4.0
-ACOUSTIC_WIDTH = 0.2
-"""Mean acoustic log score a word frame at which the confidence is one half: real speech lies above, garbage below."""
 ACOUSTIC_TRUSTED = -3.4
-SLOWEST_WORDS_PER_S = 1.2
+"""A fit of the domain's words above which the general decoder is not waited for."""
 GENERAL_CONFIDENCE = 0.8
-AGREED_CONFIDENCE = 0.8
+AGREED_FIT = 0.8
 """When both models hear the same words; the acoustic score alone is too harsh on one short word."""
+UNHEARD_STEEPNESS = 3
 GENERAL_WAIT_S = 0.12
 GENERAL_WAIT_IN_DOUBT_S = 3.0
 IDLE_SLICE_BYTES = BYTES_PER_S // 25
@@ -65,42 +64,9 @@ CEPSTRAL_MEAN = "54.4,3.5,3.4,17.0,-4.7,3.1,-0.2,-5.0,-3.5,-2.8,3.1,1.3,1.5"
 20 points of word errors in the first seconds, and what it carries over from the utterance before makes results depend
 on that one (a burst of noise, another microphone)."""
 
+FORGETTING_SILENCE = bytes(BYTES_PER_S // 10)
+
 Vocabulary = tuple[str, ...]
-
-
-class Reading:
-    """What one decoder has at this moment."""
-
-    def __init__(self, decoder: Any, *, ended: bool = False) -> None:
-        """Read the decoder's best path.
-
-        Args:
-            decoder: a pocketsphinx decoder.
-            ended: whether `end_utt` was called; before it acoustic scores are in units of `UNENDED_SCORE_SCALE`.
-        """
-        scale = 1.0 if ended else UNENDED_SCORE_SCALE
-        best = decoder.hyp()
-        self.log_score = math.log(best.score) if best is not None and best.score > 0 else -math.inf
-        self.frames = max(1, decoder.n_frames())
-        self.words: list[tuple[str, int, int]] = []
-        acoustic = 0.0
-        for segment in decoder.seg() or () if best is not None else ():
-            if segment.word[0] not in "<[+":
-                word = segment.word.partition("(")[0]
-                self.words.append((word, segment.start_frame, segment.end_frame + 1))
-                acoustic += math.log(max(segment.ascore, 1e-300)) * scale
-        word_frames = sum(end - start for _, start, end in self.words)
-        self.text = " ".join(word for word, _, _ in self.words)
-        self.acoustic = acoustic / word_frames if word_frames else -math.inf
-        self.words_per_s = len(self.words) * FRAMES_PER_S / word_frames if word_frames else 0.0
-
-    @property
-    def confidence(self) -> float:
-        """How well the sound fits the words, and whether anybody speaks that slowly."""
-        if not self.words:
-            return 0.0
-        fit = 1.0 / (1.0 + math.exp(min(60.0, (ACOUSTIC_MIDDLE - self.acoustic) / ACOUSTIC_WIDTH)))
-        return fit * min(1.0, (self.words_per_s / SLOWEST_WORDS_PER_S) ** 4)
 
 
 class Utterance:
@@ -113,6 +79,8 @@ class Utterance:
         self.audio = bytearray()
         self.forgotten_bytes = 0
         self.general_bytes = 0
+        self.vote: bool | None = None
+        self.last_inside_frames = 0
         self.domain_open = True
         self.scores: deque[tuple[int, float]] = deque(maxlen=MAX_SCORES)
         self.shown = ""
@@ -157,23 +125,23 @@ class Utterance:
         end = min(len(self.audio), start + IDLE_SLICE_BYTES)
         if start < end and self.general is not None:
             self.general.process_raw(bytes(self.audio[start:end]), False, False)
+            self._count_vote(Reading(self.general))
         self.general_bytes = self.forgotten_bytes + end
         if self.total_bytes > MAX_REPLAY_BYTES and self.domain_open:
             del self.audio[:end]
             self.forgotten_bytes += end
         return self.general_bytes < self.total_bytes
 
-    def out_of_domain(self, general: Reading) -> bool | None:
-        """Whether something outside the domain was said, as far as the general decoder has heard; None: too early.
-
-        The scores compared are those that both decoders had at the same frame.
-        """
+    def _count_vote(self, general: Reading) -> None:
+        """Compare the scores that both decoders had at the same frame: was something outside the domain said?"""
         if general.frames < GAP_MIN_FRAMES or not self.scores:
-            return None
+            return
         frames, score = min(self.scores, key=lambda entry: abs(entry[0] - general.frames))
         if abs(frames - general.frames) > SAME_FRAMES:
-            return None
-        return bool(general.words) and (score - general.log_score) / frames < GAP_PER_FRAME
+            return
+        self.vote = bool(general.words) and (score - general.log_score) / frames < GAP_PER_FRAME
+        if not self.vote:
+            self.last_inside_frames = general.frames
 
 
 class Recogniser:
@@ -236,33 +204,31 @@ class Recogniser:
     def hypothesis(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Return the transcript as if the utterance ended here."""
         utterance = self._utterances[payload["stream"]]
-        agreed = False
-        if utterance.general is not None:
-            general, outside = self._judge(utterance)
-            if outside:
-                return _transcript(general, general.confidence * GENERAL_CONFIDENCE, in_domain=False)
-            agreed = bool(general.text) and general.text == utterance.read_domain().text
         utterance.end_domain()
         domain = utterance.read_domain()
-        confidence = max(domain.confidence, AGREED_CONFIDENCE) if agreed else domain.confidence
-        return _transcript(domain, confidence, in_domain=True)
+        fit = domain.fit
+        if utterance.general is not None:
+            outside = self._judge(utterance, domain)
+            general = Reading(utterance.general)
+            if outside and general.words:
+                heard = min(1.0, general.frames / domain.frames) ** UNHEARD_STEEPNESS
+                confidence = general.fit * GENERAL_CONFIDENCE * domain.plausibility * heard
+                return _transcript(general, confidence, in_domain=False)
+            if domain.text and general.text == domain.text:
+                fit = max(fit, AGREED_FIT)
+        return _transcript(domain, fit * domain.plausibility, in_domain=True)
 
-    def _judge(self, utterance: Utterance) -> tuple[Reading, bool]:
-        """Return the general decoder's reading and whether it is the one to take, waiting for it within bounds."""
-        domain = utterance.read_domain()
+    def _judge(self, utterance: Utterance, domain: Reading) -> bool:
+        """Return whether the general decoder's text is the one to take, waiting for it within bounds."""
         believable = domain.acoustic >= ACOUSTIC_TRUSTED
         began = time.monotonic()
         while True:
-            general = Reading(utterance.general)
-            outside = utterance.out_of_domain(general)
-            if outside is False and general.frames >= ENOUGH_HEARD * domain.frames:
-                return general, False
-            wait_s = GENERAL_WAIT_S if believable and not outside else GENERAL_WAIT_IN_DOUBT_S
+            if believable and utterance.last_inside_frames >= ENOUGH_HEARD * domain.frames:
+                return False
+            wait_s = GENERAL_WAIT_S if believable and not utterance.vote else GENERAL_WAIT_IN_DOUBT_S
             if time.monotonic() - began >= wait_s or not utterance.advance_general():
                 break
-        general = Reading(utterance.general)
-        outside = utterance.out_of_domain(general)
-        return general, bool(general.words) and not believable if outside is None else outside
+        return not believable if utterance.vote is None else utterance.vote
 
     def close_stream(self, payload: dict[str, Any]) -> None:
         """Forget an utterance; its decoders go back to the pool in idle time."""
@@ -291,7 +257,7 @@ class Recogniser:
         domain = utterance.read_domain()
         general = Reading(utterance.general) if utterance.general is not None else None
         if general is not None and domain.frames - general.frames <= MAX_PARTIAL_LAG_FRAMES:
-            utterance.shows_general = bool(utterance.out_of_domain(general))
+            utterance.shows_general = bool(utterance.vote)
         text = general.text if general is not None and utterance.shows_general else domain.text
         if text and text != utterance.shown:
             utterance.shown = text
@@ -352,11 +318,16 @@ class Recogniser:
 
 
 def _begin(decoder: Any) -> None:
-    with warnings.catch_warnings(), contextlib.suppress(AttributeError):
-        warnings.simplefilter("ignore", DeprecationWarning)
-        decoder.start_stream()  # deprecated as unnecessary, yet without it the noise estimate of the last one is kept
-    decoder.set_cmn(CEPSTRAL_MEAN)
-    decoder.start_utt()
+    """Start an utterance that depends on nothing before it."""
+    for forgetting in (True, False):
+        with warnings.catch_warnings(), contextlib.suppress(AttributeError):
+            warnings.simplefilter("ignore", DeprecationWarning)
+            decoder.start_stream()  # deprecated as unnecessary, yet without it the noise estimate is kept
+        decoder.set_cmn(CEPSTRAL_MEAN)
+        decoder.start_utt()
+        if forgetting:  # else the first frames' scores depend on the last ones of the utterance before
+            decoder.process_raw(FORGETTING_SILENCE, False, False)
+            decoder.end_utt()
 
 
 def _transcript(reading: Reading, confidence: float, *, in_domain: bool) -> dict[str, Any]:

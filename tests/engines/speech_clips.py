@@ -11,6 +11,7 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from realtime_nb.engines.base import Pcm16
@@ -43,13 +44,43 @@ def silence(ms: float) -> Pcm16:
     return np.zeros(int(ms * 16), np.int16)
 
 
-def pink_noise(ms: float, dbfs: float, seed: int = 1) -> Pcm16:
-    """Return pink noise of that RMS level."""
+SLOPES = {"white": 0.0, "pink": 0.5, "brown": 1.0}
+
+
+def noise(ms: float, dbfs: float, colour: str, seed: int = 1) -> Pcm16:
+    """Return steady noise of that RMS level."""
     rng = np.random.default_rng(seed)
     spectrum = np.fft.rfft(rng.normal(size=int(ms * 16)))
-    shaped = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)), int(ms * 16))
-    shaped -= shaped.mean()
-    return np.asarray(np.clip(shaped / shaped.std() * 32768 * 10 ** (dbfs / 20), -32768, 32767)).astype(np.int16)
+    shaped = np.fft.irfft(spectrum / np.maximum(np.arange(len(spectrum)), 1) ** SLOPES[colour], int(ms * 16))
+    return _at_level(shaped - shaped.mean(), dbfs)
+
+
+def pink_noise(ms: float, dbfs: float, seed: int = 1) -> Pcm16:
+    """Return pink noise of that RMS level."""
+    return noise(ms, dbfs, "pink", seed)
+
+
+def hum(ms: float, dbfs: float, seed: int = 1) -> Pcm16:
+    """Return a machine's hum: harmonics of one frequency and a little hiss."""
+    rng = np.random.default_rng(seed)
+    seconds, frequency_hz = np.arange(int(ms * 16)) / RATE_HZ, rng.uniform(50, 400)
+    phases = rng.uniform(0, 2 * np.pi, 7)
+    tones = [np.sin(2 * np.pi * frequency_hz * n * seconds + phases[n - 1]) / n for n in range(1, 8)]
+    return _at_level(np.sum(tones, axis=0) + rng.normal(size=len(seconds)) * 0.05, dbfs)
+
+
+def clatter(ms: float, dbfs: float, seed: int = 1) -> Pcm16:
+    """Return a kitchen: short bursts of noise that die away, four a second."""
+    rng = np.random.default_rng(seed)
+    sound = rng.normal(size=int(ms * 16)) * 0.02
+    for _ in range(int(ms / 250)):
+        start, size = int(rng.integers(0, len(sound) - 1600)), int(rng.integers(300, 1600))
+        sound[start : start + size] += rng.normal(size=size) * np.exp(-np.arange(size) / (size / 4))
+    return _at_level(sound, dbfs)
+
+
+def _at_level(sound: npt.NDArray[np.float64], dbfs: float) -> Pcm16:
+    return np.asarray(np.clip(sound / sound.std() * 32768 * 10 ** (dbfs / 20), -32768, 32767)).astype(np.int16)
 
 
 def mix(first: Pcm16, second: Pcm16) -> Pcm16:

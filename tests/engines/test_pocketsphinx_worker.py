@@ -9,8 +9,9 @@ import pytest
 
 from realtime_nb.engines import pocketsphinx_worker
 from realtime_nb.engines.base import Pcm16
+from realtime_nb.engines.pocketsphinx_reading import Reading
 from realtime_nb.engines.pocketsphinx_worker import Recogniser
-from tests.engines.speech_clips import silence, speech
+from tests.engines.speech_clips import clatter, hum, noise, silence, speech
 
 pytest.importorskip("pocketsphinx")
 
@@ -29,29 +30,70 @@ def said(text: str) -> Pcm16:
     return np.concatenate([silence(300), speech(text), silence(160)])
 
 
-def hear(recogniser: Recogniser, samples: Pcm16, *, idle: bool) -> dict[str, Any]:
+def take(recogniser: Recogniser, samples: Pcm16, *, idle: bool) -> None:
     recogniser.open({"stream": 1, "vocabulary": []})
     for start in range(0, len(samples), 320):
         recogniser.feed({"stream": 1, "pcm16": samples[start : start + 320].tobytes()})
         while idle and recogniser.idle():
             pass
-    answer = recogniser.hypothesis({"stream": 1})
+
+
+def forget(recogniser: Recogniser) -> None:
     recogniser.close_stream({"stream": 1})
     while recogniser.idle():
         pass
+
+
+def hear(recogniser: Recogniser, samples: Pcm16, *, idle: bool) -> dict[str, Any]:
+    take(recogniser, samples, idle=idle)
+    answer = recogniser.hypothesis({"stream": 1})
+    forget(recogniser)
     return answer
 
 
-@pytest.mark.parametrize("idle", [True, False])
-@pytest.mark.parametrize(("text", "inside"), [(INSIDE, True), (OUTSIDE, False)])
-def test_fed_at_once_or_in_real_time_the_answer_is_the_same(
-    recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch, text: str, inside: bool, idle: bool
-) -> None:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pocketsphinx_worker, "GENERAL_WAIT_IN_DOUBT_S", 60.0)
     monkeypatch.setattr(pocketsphinx_worker, "GENERAL_WAIT_S", 60.0)
-    answer = hear(recogniser, said(text), idle=idle)
+
+
+@pytest.mark.parametrize("slices", [0, 40])
+@pytest.mark.parametrize(("text", "inside"), [(INSIDE, True), (OUTSIDE, False), ("okay", True)])
+def test_however_far_the_general_decoder_is_the_answer_is_the_same(
+    recogniser: Recogniser, patient: None, text: str, inside: bool, slices: int
+) -> None:
+    at_the_pace_of_speech = hear(recogniser, said(text), idle=True)
+    take(recogniser, said(text), idle=False)
+    for _ in range(slices):
+        recogniser.idle()
+    answer = recogniser.hypothesis({"stream": 1})
+    forget(recogniser)
+    assert answer == at_the_pace_of_speech
     assert answer["in_domain"] is inside
     assert answer["text"] == text or not inside
+
+
+NOISES = {
+    **{f"{colour} {dbfs} dB": noise(2000, dbfs, colour) for colour in ("white", "pink") for dbfs in (-40, -30, -20)},
+    **{f"short {colour}": noise(700, -30, colour, seed=3) for colour in ("white", "pink", "brown")},
+    **{f"hum {seed}": hum(1500, -25, seed) for seed in (0, 1)},
+    **{f"clatter {seed}": clatter(2000, -20, seed) for seed in (0, 3)},
+}
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_noise_is_not_believed_however_far_the_general_decoder_is(
+    recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(pocketsphinx_worker, "GENERAL_WAIT_IN_DOUBT_S", 0.0)
+    monkeypatch.setattr(pocketsphinx_worker, "GENERAL_WAIT_S", 0.0)
+    take(recogniser, NOISES[name], idle=False)
+    answers = [recogniser.hypothesis({"stream": 1})]
+    while recogniser.idle():
+        answers.append(recogniser.hypothesis({"stream": 1}))
+    forget(recogniser)
+    assert len(answers) > 10
+    assert max(answer["confidence"] for answer in answers) < 0.3, max(answers, key=lambda answer: answer["confidence"])
 
 
 def test_a_general_decoder_that_heard_nothing_leaves_the_choice_to_the_sound(
@@ -64,11 +106,22 @@ def test_a_general_decoder_that_heard_nothing_leaves_the_choice_to_the_sound(
     assert hear(recogniser, said(OUTSIDE), idle=False)["confidence"] < inside["confidence"]
 
 
-def test_an_utterance_does_not_depend_on_the_one_before(recogniser: Recogniser) -> None:
-    first = hear(recogniser, said(INSIDE), idle=True)
-    noise = (np.random.default_rng(2).normal(size=32_000) * 4000).astype(np.int16)
-    hear(recogniser, noise, idle=True)
-    assert hear(recogniser, said(INSIDE), idle=True) == first
+def test_an_utterance_does_not_depend_on_the_ones_before(recogniser: Recogniser, patient: None) -> None:
+    def scores(name: str) -> tuple[dict[str, Any], float, float]:
+        take(recogniser, utterances[name], idle=True)
+        answer = recogniser.hypothesis({"stream": 1})
+        utterance = recogniser._utterances[1]
+        heard = (answer, utterance.read_domain().log_score, Reading(utterance.general).log_score)
+        forget(recogniser)
+        return heard
+
+    utterances = {"inside": said(INSIDE), "outside": said(OUTSIDE), "short": said("no"), "pink": NOISES["pink -20 dB"]}
+    first = {name: scores(name) for name in utterances}
+    before = [noise(500, -6, "white"), hum(500, -6, 1), (said("yes")[::-1] // 8).copy(), silence(400)]
+    for number, samples in enumerate(before):
+        hear(recogniser, samples, idle=number % 2 == 0)
+        for name in ("short", "pink", *utterances)[number : number + 2]:
+            assert scores(name) == first[name], (number, name)
 
 
 def test_decoders_come_back_to_the_pool_and_are_bounded(recogniser: Recogniser) -> None:
