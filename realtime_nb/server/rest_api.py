@@ -13,6 +13,7 @@ from realtime_nb.engines.base import Capabilities, EngineSet
 from realtime_nb.errors import RemoteProtocolError
 from realtime_nb.protocol.ids import IdFactory
 from realtime_nb.server.admission import Keyring, offered_key, origin_allowed
+from realtime_nb.server.chat_completions import ChatCompletions
 from realtime_nb.server.client_secrets import ClientSecrets
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.refusals import PROBLEMS, ClientLeft, answer_to, refusal
@@ -61,15 +62,18 @@ class RestApi:
         self._ids = IdFactory()
         self._transcriptions = Transcriptions(engines, bucket)
         self._speech = Speech(engines, bucket)
+        self._chat = ChatCompletions(engines, bucket, limits, unix_clock)
 
     def routes(self) -> list[Route]:
         """Return the routes, every one behind origin and key."""
         hears, speaks = self._engines.transcriber.capabilities, self._engines.synthesizer.capabilities
+        talks = (hears, self._engines.chat.capabilities, speaks)
         return [
             Route("/v1/models", self._guarded(self._list_models), methods=["GET"]),
             Route("/v1/models/{model:path}", self._guarded(self._retrieve_model), methods=["GET"]),
             Route("/v1/realtime/client_secrets", self._guarded(self._create_secret), methods=["POST"]),
             Route("/v1/audio/transcriptions", self._guarded(self._transcriptions.create, hears), methods=["POST"]),
+            Route("/v1/chat/completions", self._guarded(self._chat.create, *talks), methods=["POST"]),
             Route("/v1/audio/speech", self._guarded(self._speech.create, speaks), methods=["POST"]),
         ]
 
