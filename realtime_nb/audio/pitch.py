@@ -19,7 +19,11 @@ VOICING_THRESHOLD = 0.45
 QUIETEST_VOICED_DB = -35.0
 """Frames quieter than this below the loudest are not voiced, whatever their correlation."""
 
+_BLOCK_FRAMES = 512
+"""Analysed at once: an hour must not need gigabytes."""
+
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 class PitchTrack(NamedTuple):
@@ -51,16 +55,24 @@ def pitch_track(pcm16: npt.NDArray[np.int16], sample_rate_hz: int) -> PitchTrack
         nothing = np.zeros(0)
         return PitchTrack(nothing, nothing, nothing)
     starts = np.arange(n_frames) * hop
+    blocks = [
+        _frame_pitch(samples, starts[first : first + _BLOCK_FRAMES], frame_length, sample_rate_hz)
+        for first in range(0, n_frames, _BLOCK_FRAMES)
+    ]
+    f0, strength, energy_db = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    voiced = (strength > VOICING_THRESHOLD) & (energy_db > energy_db.max() + QUIETEST_VOICED_DB)
+    times_ms = (starts + frame_length / 2) * 1000 / sample_rate_hz
+    return PitchTrack(times_ms, np.where(voiced, f0, np.nan), energy_db)
+
+
+def _frame_pitch(samples: Floats, starts: Ints, frame_length: int, sample_rate_hz: int) -> tuple[Floats, ...]:
     frames = samples[starts[:, None] + np.arange(frame_length)]
     energy_db = 10 * np.log10(np.mean(frames**2, axis=1) + 1e-12)
     frames = frames - frames.mean(axis=1, keepdims=True)
     window = np.hanning(frame_length)
     kept = int(sample_rate_hz / MIN_F0_HZ) + 1
     correlation = _autocorrelation(frames * window)[:, :kept] / _autocorrelation(window[None, :])[:, :kept]
-    f0, strength = _best_lags(correlation, sample_rate_hz)
-    voiced = (strength > VOICING_THRESHOLD) & (energy_db > energy_db.max() + QUIETEST_VOICED_DB)
-    times_ms = (starts + frame_length / 2) * 1000 / sample_rate_hz
-    return PitchTrack(times_ms, np.where(voiced, f0, np.nan), energy_db)
+    return (*_best_lags(correlation, sample_rate_hz), energy_db)
 
 
 def _autocorrelation(frames: Floats) -> Floats:

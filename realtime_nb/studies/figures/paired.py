@@ -1,0 +1,101 @@
+"""Two pipelines on the same clips: the difference of every pair, clip by clip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from realtime_nb.errors import ConfigurationError
+from realtime_nb.studies.figures.look import Size, Theme, look, milliseconds
+from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
+from realtime_nb.studies.figures.source import comparison_of, counted, median_of, provenance_line
+from realtime_nb.studies.figures.stages import name_lines
+
+SLOWER, FASTER = "#D55E00", "#0072B2"
+SPREAD = 0.5
+"""Repeats of one clip are spread over this share of its row, in the order of the repeats: no random jitter."""
+
+
+def paired_differences(
+    source: Any, first: str, second: str, *, theme: Theme = "light", size: Size = "notebook"
+) -> ProvenFigure:
+    """Draw first - second for every pair (same clip, same repeat), and the median of the differences.
+
+    Args:
+        source: a `Comparison`, its rows, or a DataFrame with the same columns.
+        first: a pipeline.
+        second: the one it is compared with.
+        theme: "light" or "dark".
+        size: "notebook" or "projector".
+
+    Raises:
+        ConfigurationError: no such pipeline, or not one pair that both answered.
+    """
+    comparison, style = comparison_of(source), look(theme, size)
+    pairs = comparison.pairs(first, second)
+    if not pairs:
+        raise ConfigurationError(
+            f"There is no clip that both {first} and {second} answered.", what_now="Look at the rows' missing() table."
+        )
+    gaps = [(one, (one.measured_ms or 0.0) - (other.measured_ms or 0.0)) for one, other in pairs]
+    clips = [clip for clip in comparison.clips if any(row.clip == clip for row, _ in gaps)]
+    middle = median_of([gap for _, gap in gaps], comparison.provenance.seed)
+    figure, (axes,) = new_page(style)
+    for place, clip in enumerate(clips):
+        own = [gap for row, gap in gaps if row.clip == clip]
+        for index, gap in enumerate(own):
+            shift = SPREAD * (index / (len(own) - 1) - 0.5) if len(own) > 1 else 0.0
+            axes.plot(
+                [gap],
+                [place + shift],
+                marker="o" if gap > 0 else "s",
+                color=SLOWER if gap > 0 else FASTER,
+                markeredgecolor=style.ink,
+                markeredgewidth=0.5,
+                markersize=style.text_pt * 0.6,
+                linestyle="none",
+                gid="pair",
+            )
+    axes.axvline(0, color=style.ink, linewidth=1.0)
+    if middle.low is not None and middle.high is not None:
+        axes.axvspan(middle.low, middle.high, color=style.band, zorder=0, linewidth=0, gid="interval")
+    assert middle.value is not None
+    axes.axvline(middle.value, color=style.ink, linestyle="--", linewidth=style.line_pt, gid="median")
+    axes.set_yticks(range(len(clips)), [name_lines(clip) for clip in clips])
+    axes.set_ylim(len(clips) - 0.5, -0.5)
+    axes.margins(x=0.08)
+    axes.set_xlabel(f"{first} − {second}, ms of voice-to-voice")
+    interval = (
+        f"95 % interval {middle.low:,.0f} to {middle.high:,.0f} ms"
+        if middle.low is not None and middle.high is not None
+        else middle.note
+    )
+    said = f"median difference {milliseconds(middle.value)} ({interval}), {len(pairs)} pairs"
+    rows = [*comparison.of(first), *comparison.of(second)]
+    tall = max(name_lines(clip).count("\n") + 1 for clip in clips)
+    return finish(
+        figure,
+        style,
+        title=f"{first} against {second}, pair by pair",
+        subtitle=f"{said}\n{counted(rows)}; {_unpaired(len(pairs), len(rows))}",
+        handles=[
+            _dot("o", SLOWER, f"{first} slower", style.ink),
+            _dot("s", FASTER, f"{first} faster", style.ink),
+            Line2D([], [], color=style.ink, linestyle="--", linewidth=style.line_pt, label="median difference"),
+            Patch(facecolor=style.band, edgecolor=style.muted, label="its interval"),
+        ],
+        provenance=provenance_line(comparison, interval="95 % bootstrap interval of the median difference"),
+        plot_in=style.row_in * (0.6 + 0.4 * tall) * 1.15 * max(len(clips), 3),
+        alt_text=f"Differences of {first} and {second} on {len(clips)} clips: {said}.",
+    )
+
+
+def _dot(marker: str, colour: str, label: str, edge: str) -> Line2D:
+    return Line2D([], [], marker=marker, color=colour, markeredgecolor=edge, linestyle="none", label=label)
+
+
+def _unpaired(n_pairs: int, n_rows: int) -> str:
+    alone = n_rows - 2 * n_pairs
+    return f"{alone} runs without a partner" if alone else "every run has its partner"
