@@ -17,10 +17,12 @@ from realtime_nb.session.opening import open_session
 from realtime_nb.session.reconnect import Reconnect
 from realtime_nb.session.session import Session
 from realtime_nb.session.settings import session_settings
+from realtime_nb.transport.network import network_profile
 
 if TYPE_CHECKING:
     from realtime_nb.engines.base import ChatModel
     from realtime_nb.transport.faults import Faults
+    from realtime_nb.transport.network import NetworkProfile
 
 
 class Connecting:
@@ -79,6 +81,7 @@ def connect(
     barge_in: BargeIn | None = None,
     reconnect: Reconnect | None = None,
     faults: Faults | None = None,
+    network: str | NetworkProfile | None = None,
     **settings: Any,
 ) -> Connecting:
     """Open a session with a Realtime server.
@@ -104,6 +107,8 @@ def connect(
         reconnect: what to do when the connection breaks later: five more attempts by default,
             `Reconnect(attempts=0)` gives up at once.
         faults: what goes wrong on the way, for tests and teaching; see `realtime_nb.testing.faults`.
+        network: a simulated network in between: "LAN", "home Wi-Fi", "conference Wi-Fi", "4G", "transatlantic", or a
+            `realtime_nb.testing.faults.NetworkProfile`.
         settings: `instructions`, `voice`, `turn_detection` ("server_vad", "push_to_talk", …), `transcription`,
             `output_modalities`, `tools`, and any other key of the session object; see `session_settings`.
 
@@ -122,7 +127,13 @@ def connect(
         wanted,
         engine=engine,
         chat=chat,
-        options={"timeout_s": timeout_s, "barge_in": barge_in, "reconnect": reconnect or Reconnect(), "faults": faults},
+        options={
+            "timeout_s": timeout_s,
+            "barge_in": barge_in,
+            "reconnect": reconnect or Reconnect(),
+            "faults": faults,
+            "network": network_profile(network),
+        },
     )
     return Connecting(runtime().submit(opening), quiet=quiet)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from realtime_nb.transport.base import Transport
 from realtime_nb.transport.faults import Faults, FaultyNetwork
+from realtime_nb.transport.network import NetworkProfile, network_profile
 
 from .barge_in import BargeIn
 from .endpoint import Endpoint
@@ -26,6 +27,7 @@ async def open_session(
     barge_in: BargeIn | None = None,
     reconnect: Reconnect = NEVER,
     faults: Faults | None = None,
+    network: str | NetworkProfile | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Session:
     """Connect to `endpoint` and return the session once its settings are in force.
@@ -42,12 +44,15 @@ async def open_session(
         barge_in: when the user's speech interrupts; at once by default.
         reconnect: what to do when the connection breaks later.
         faults: what goes wrong on the way, for tests and teaching.
+        network: the simulated network in between, by name or as a profile.
         sleep: how to wait between attempts, in seconds.
 
     Raises:
         ConnectionRefused, AuthenticationFailed: the server cannot be reached or refuses.
         ServerRejected: the server refused the settings.
+        ConfigurationError: there is no network of that name.
     """
+    simulated = network_profile(network)
 
     async def connect() -> Transport:
         from realtime_nb.transport.websocket import open_websocket
@@ -55,8 +60,8 @@ async def open_session(
         return await open_websocket(endpoint.websocket_url, headers=endpoint.headers, timeout_s=timeout_s)
 
     opener = open_transport or connect
-    if faults is not None:
-        opener = FaultyNetwork(opener, faults, sleep=sleep).open
+    if faults is not None or simulated is not None:
+        opener = FaultyNetwork(opener, faults or Faults(), network=simulated, sleep=sleep).open
     if barge_in is not None:
         settings = _with_policy(settings, barge_in)
     owner = SessionOwner(
@@ -70,7 +75,7 @@ async def open_session(
     task = asyncio.create_task(owner.run(), name="realtime_nb session owner")
     _OWNERS.add(task)
     task.add_done_callback(_OWNERS.discard)
-    session = Session(owner, endpoint=endpoint.said, engine=engine)
+    session = Session(owner, endpoint=endpoint.said, engine=engine, secrets=(endpoint.api_key,))
     try:
         await owner.ready
     except BaseException:

@@ -13,6 +13,7 @@ import msgspec
 from realtime_nb.errors import ConfigurationError, ConnectionLost, ConnectionRefused
 
 from .base import NORMAL_CLOSE_CODE, Transport, connection_lost
+from .network import WEBSOCKET_SETUP_ROUND_TRIPS, Lane, NetworkProfile
 
 QUEUE_FRAMES = 4096
 MALFORMED = '{"type": "response.output_audio.delta", "delta": '
@@ -21,6 +22,8 @@ EXPIRED = (
     '"message":"Your session hit the maximum duration of 60 minutes.","param":null,"event_id":null}}'
 )
 EXPIRED_REASON = "Your session hit the maximum duration of 60 minutes."
+FLUSH_TIMEOUT_S = 2.0
+"""How long a closing connection waits for frames that are still on their way through a simulated network."""
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -82,14 +85,21 @@ class FaultyNetwork:
     Args:
         open_transport: what really opens.
         faults: what goes wrong.
+        network: how far away and how bad the network is, in the place of the faults' delay and jitter.
         sleep: how to wait, in seconds; a virtual clock's in tests.
     """
 
     def __init__(
-        self, open_transport: Callable[[], Awaitable[Transport]], faults: Faults, *, sleep: Sleep = asyncio.sleep
+        self,
+        open_transport: Callable[[], Awaitable[Transport]],
+        faults: Faults,
+        *,
+        network: NetworkProfile | None = None,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._open_transport = open_transport
         self._faults = faults
+        self._network = network
         self._sleep = sleep
         self._openings = 0
         self._connections = 0
@@ -106,10 +116,15 @@ class FaultyNetwork:
             raise ConnectionRefused(
                 f"The server answered {status} (a simulated fault).", what_now="Wait a little, then connect again."
             )
+        number = self._connections + 1
+        lanes = None
+        if self._network is not None:
+            lanes = self._network.down(number), self._network.up(number)
+            await self._sleep(sum(lanes[1].round_trip_s() for _ in range(WEBSOCKET_SETUP_ROUND_TRIPS)))
         transport = await self._open_transport()
-        self._connections += 1
-        faults = for_connection(self._faults, self._connections)
-        return FaultyTransport(transport, faults, seed=self._faults.seed + self._connections, sleep=self._sleep)
+        self._connections = number
+        faults = for_connection(self._faults, number)
+        return FaultyTransport(transport, faults, seed=self._faults.seed + number, lanes=lanes, sleep=self._sleep)
 
 
 class FaultyTransport:
@@ -119,6 +134,7 @@ class FaultyTransport:
         transport: the real one.
         faults: as the client sees them.
         seed: of every chance.
+        lanes: the simulated network's ways in and out; what was sent still arrives when the connection is closed.
         sleep: how to wait, in seconds.
         server_side: this is the server's end; what the client receives is what goes out here.
     """
@@ -129,6 +145,7 @@ class FaultyTransport:
         faults: Faults,
         *,
         seed: int,
+        lanes: tuple[Lane, Lane] | None = None,
         sleep: Sleep = asyncio.sleep,
         server_side: bool = False,
     ) -> None:
@@ -141,8 +158,10 @@ class FaultyTransport:
         self._broken: ConnectionLost | None = None
         received, sent = faults.direction != "sent", faults.direction != "received"
         into, out = (sent, received) if server_side else (received, sent)
-        self._in = _Line(faults, random.Random(seed), self._sleep, active=into)
-        self._out = _Line(faults, random.Random(seed + 1), self._sleep, active=out)
+        lane_in, lane_out = lanes or (None, None)
+        self._flushes = lanes is not None
+        self._in = _Line(faults, random.Random(seed), self._sleep, active=into, lane=lane_in)
+        self._out = _Line(faults, random.Random(seed + 1), self._sleep, active=out, lane=lane_out)
         self._tasks = [asyncio.create_task(self._pump_in()), asyncio.create_task(self._pump_out())]
 
     async def send(self, frame: str) -> None:
@@ -167,6 +186,12 @@ class FaultyTransport:
 
     async def aclose(self, code: int = NORMAL_CLOSE_CODE, reason: str = "") -> None:
         """Close. See `Transport.aclose`."""
+        if self._flushes and self._broken is None:
+            try:
+                async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                    await self._out.sent()
+            except TimeoutError:
+                pass
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -203,9 +228,12 @@ class FaultyTransport:
                 frame = await self._out.get()
                 if isinstance(frame, str):
                     await self._transport.send(frame)
+                    self._out.frame_sent()
                     await self._end_if_due(frame)
         except ConnectionLost as lost:
             self._broken = lost
+            self._flushes = False
+            self._out.give_up()
 
     async def _end_if_due(self, frame: str) -> None:
         """On the server's side, break the connection once the client has received what was to be received."""
@@ -225,34 +253,55 @@ class FaultyTransport:
 class _Line:
     """One direction: frames go in, and come out late, twice, swapped or never."""
 
-    def __init__(self, faults: Faults, chance: random.Random, sleep: Sleep, *, active: bool) -> None:
+    def __init__(
+        self, faults: Faults, chance: random.Random, sleep: Sleep, *, active: bool, lane: Lane | None = None
+    ) -> None:
         self._faults = faults
         self._chance = chance
         self._sleep = sleep
         self._active = active
+        self._lane = lane
         self._queue: asyncio.Queue[tuple[float, str | bytes | ConnectionLost]] = asyncio.Queue(QUEUE_FRAMES)
+        self._next: tuple[float, str | bytes | ConnectionLost] | None = None
         self._held: str | bytes | None = None
         self._due_s = 0.0
+        self._unsent = 0
+        self._all_sent = asyncio.Event()
         self.extra: list[str] = []
 
     async def put(self, frame: str | bytes) -> None:
-        if not self._active:
-            await self._queue.put((0.0, frame))
-            return
-        for each in self._passed(frame):
-            await self._queue.put((self._due(), each))
+        for each in self._passed(frame) if self._active else [frame]:
+            self._unsent += 1
+            self._all_sent.clear()
+            await self._queue.put((self._due(each), each))
 
     async def end(self, lost: ConnectionLost) -> None:
         held = [self._held] if self._held is not None else []
         for each in (*held, *self.extra, lost):
-            await self._queue.put((self._due(), each))
+            await self._queue.put((self._due(each), each))
 
     async def get(self) -> str | bytes | ConnectionLost:
-        due_s, frame = await self._queue.get()
+        """Wait for the next frame and until it is due. Cancelling is safe: the frame comes next time."""
+        if self._next is None:
+            self._next = await self._queue.get()
+        due_s, frame = self._next
         wait_s = due_s - time.monotonic()
         if wait_s > 0:
             await self._sleep(wait_s)
+        self._next = None
         return frame
+
+    def frame_sent(self) -> None:
+        self._unsent -= 1
+        if not self._unsent:
+            self._all_sent.set()
+
+    def give_up(self) -> None:
+        self._all_sent.set()
+
+    async def sent(self) -> None:
+        if self._unsent:
+            await self._all_sent.wait()
 
     def _passed(self, frame: str | bytes) -> list[str | bytes]:
         faults, chance = self._faults, self._chance
@@ -270,7 +319,9 @@ class _Line:
             passed.append(MALFORMED)
         return passed
 
-    def _due(self) -> float:
+    def _due(self, frame: str | bytes | ConnectionLost) -> float:
+        if self._lane is not None:
+            return self._lane.arrival_s(time.monotonic(), 0 if isinstance(frame, ConnectionLost) else len(frame))
         if not self._active or not (self._faults.delay_ms or self._faults.jitter_ms):
             return 0.0
         late_ms = self._faults.delay_ms + self._faults.jitter_ms * self._chance.random()
