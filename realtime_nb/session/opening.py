@@ -75,7 +75,8 @@ async def open_session(
     task = asyncio.create_task(owner.run(), name="realtime_nb session owner")
     _OWNERS.add(task)
     task.add_done_callback(_OWNERS.discard)
-    session = Session(owner, endpoint=endpoint.said, engine=engine, secrets=(endpoint.api_key,))
+    said = f"{endpoint.said} ({simulated.label})" if simulated is not None else endpoint.said
+    session = Session(owner, endpoint=said, engine=engine, secrets=(endpoint.api_key,))
     try:
         await owner.ready
     except BaseException:
