@@ -63,6 +63,10 @@ class ToolUse(msgspec.Struct, frozen=True, kw_only=True):
     failed: bool = False
 
 
+class StartedOver(msgspec.Struct, frozen=True):
+    """The detector took a pause for the end, and the user went on: what was answered so far is void."""
+
+
 class Reached(msgspec.Struct, frozen=True):
     """A moment was reached (`realtime_nb.timing.marks.MOMENTS`), on the machine's monotonic clock."""
 
@@ -79,7 +83,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, Any] | None = None
 
 
-PipelineEvent = Heard | Said | Spoken | ToolUse | Reached | Finished
+PipelineEvent = Heard | Said | Spoken | ToolUse | Reached | StartedOver | Finished
 
 
 class Pipeline(Protocol):
@@ -177,6 +181,10 @@ def _take(turn: PipelineTurn, audio: list[bytes], event: PipelineEvent) -> None:
             audio.append(pcm16)
         case ToolUse():
             turn.tools.append(event)
+        case StartedOver():
+            turn.heard = turn.said = ""
+            turn.tools = []
+            audio.clear()
         case Finished():
             turn.status, turn.marks = event.status, event.marks
             turn.error, turn.usage = event.error, event.usage
@@ -192,6 +200,7 @@ __all__: Sequence[str] = (
     "Reached",
     "Said",
     "Spoken",
+    "StartedOver",
     "ToolUse",
     "collect",
 )

@@ -69,7 +69,7 @@ STAGES: Mapping[StageName, str] = {
     "tool": "the function running",
     "first_text": "the language model's time to its first words",
     "sentence": "waiting for enough text to speak: a whole answer, or a first sentence",
-    "first_audio": "turning the text into the first byte of speech",
+    "first_audio": "to the first byte of speech: out of the text in a chain, out of the question in speech-to-speech",
     "leading_silence": "silence at the start of the answer's audio",
     "output": "player buffer and audio device",
 }
@@ -104,7 +104,6 @@ PATHS: Mapping[Route, tuple[Step, ...]] = {
         Step("speech_stopped", "vad_hold"),
         Step("uploaded", "upload"),
         *_TOOLS,
-        Step("first_text", "first_text", True),
         Step("first_audio", "first_audio"),
         *_END,
     ),
@@ -113,11 +112,11 @@ PATHS: Mapping[Route, tuple[Step, ...]] = {
         Step("committed", "commit"),
         Step("transcript", "transcription", True),
         *_TOOLS,
-        Step("first_text", "first_text", True),
         Step("first_audio", "first_audio"),
         *_END,
     ),
 }
+"""In speech-to-speech the answer's words come beside its sound and explain none of its time."""
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -140,10 +139,13 @@ class Marks(msgspec.Struct):
     Attributes:
         moments: by name.
         unmeasured: why a moment is not there, by name.
+        parallel: moments that are known to explain nothing, such as the transcript that a recogniser beside a
+            speech-to-speech model made.
     """
 
     moments: dict[MomentName, Moment] = {}
     unmeasured: dict[MomentName, str] = {}
+    parallel: tuple[MomentName, ...] = ()
 
     def set(self, name: MomentName, time_ms: float, *, error_ms: float = 0.0, source: Source = "measured") -> None:
         """Note a moment; the first time counts."""
@@ -187,7 +189,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         voice_to_voice_ms: true end of the user's speech to the answer's first audible sample, at the loudspeaker when
             `ends_at` is "rendered"; None when an end of it is unknown.
         ends_at: which moment ends it.
-        beside: moments that came later than what they would have explained: done in parallel, on no path.
+        beside: moments on no path: known to be parallel, or later than what they would have explained.
         flags: what is impossible about it, in words; such a turn is not to be averaged silently.
         unmeasured: why moments are missing.
     """
@@ -215,13 +217,15 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 def timeline(marks: Marks, route: Route) -> Timeline:
     """Lay a turn's moments along its route.
 
-    An optional moment (a tool, a transcript in speech-to-speech) that comes after the next moment of the path ran
-    beside it and explains nothing. A required moment out of order is flagged and its spans are unattributed.
+    Moments that are no step of the route, or are known to be parallel, explain nothing and are `beside`. An optional
+    moment (a tool, a transcript in speech-to-speech) that comes after the next moment of the path ran beside it and
+    explains nothing. A required moment out of order by more than the moments' errors is flagged and its spans are
+    unattributed.
     """
     moments = marks.moments
     path = [Step("speech_end", "vad_hold"), *PATHS[route]]
     present = [step for step in path if step.moment in moments]
-    beside = _beside(present, moments)
+    beside = _beside(present, moments, marks.parallel)
     on_path = [step for step in present if step.moment not in beside]
     required = {step.moment for step in path if not step.optional and step.moment not in moments}
     order = [step.moment for step in path]
@@ -233,7 +237,7 @@ def timeline(marks: Marks, route: Route) -> Timeline:
         assert last is not None
         start, end = moments[last.moment], moments[step.moment]
         span_ms = end.time_ms - start.time_ms
-        if span_ms < 0:
+        if span_ms < -(start.error_ms + end.error_ms):
             flags.append(f"{step.moment} came {-span_ms:.1f} ms before {last.moment}")
             required.add(step.moment)
             continue
@@ -260,11 +264,15 @@ def timeline(marks: Marks, route: Route) -> Timeline:
     )
 
 
-def _beside(present: list[Step], moments: Mapping[MomentName, Moment]) -> tuple[MomentName, ...]:
-    found: list[MomentName] = []
+def _beside(
+    present: list[Step], moments: Mapping[MomentName, Moment], parallel: tuple[MomentName, ...]
+) -> tuple[MomentName, ...]:
+    steps = {step.moment for step in present}
+    found = [name for name in MOMENT_NAMES if name in moments and (name in parallel or name not in steps)]
     for index, step in enumerate(present):
         later = [moments[other.moment].time_ms for other in present[index + 1 :] if not other.optional]
-        if step.optional and step.moment != "rendered" and later and moments[step.moment].time_ms > min(later):
+        late = step.optional and step.moment != "rendered" and later and moments[step.moment].time_ms > min(later)
+        if late and step.moment not in found:
             found.append(step.moment)
     return tuple(found)
 

@@ -1,0 +1,162 @@
+"""The official `openai` client, one per server: warm, without silent retries, its failures in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from realtime_nb.errors import AuthenticationFailed, ConnectionRefused
+
+from .stage_server import StageServer
+from .turn_run import StageFailed
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+KEEP_ALIVE_S = 120.0
+WARM_TIMEOUT_S = 10.0
+
+NAMES = {
+    "transcription": "The transcription",
+    "chat": "The chat model",
+    "audio_chat": "The chat model",
+    "speech": "The voice",
+    "session": "The session",
+}
+
+_on_uploaded: ContextVar[Callable[[], None] | None] = ContextVar("on_uploaded", default=None)
+
+
+class RestClient:
+    """A connection pool to one server.
+
+    Args:
+        server: which one.
+        transport: how requests travel (an `httpx` transport of the generation that the installed SDK uses), None for
+            the network.
+    """
+
+    def __init__(self, server: StageServer, *, transport: Any = None) -> None:
+        import openai
+
+        self.server = server
+        limits = _http_library().Limits(keepalive_expiry=KEEP_ALIVE_S)
+        more = {} if transport is None else {"transport": transport}
+        http: Any = openai.DefaultAsyncHttpxClient(limits=limits, event_hooks={"request": [_trace_upload]}, **more)
+        self.sdk: AsyncOpenAI = openai.AsyncOpenAI(
+            base_url=server.rest_url, api_key=server.endpoint.api_key or "none", max_retries=0, http_client=http
+        )
+
+    async def warm(self) -> None:
+        """Open the connection, so that the first request is as fast as the tenth.
+
+        Raises:
+            ConnectionRefused: nobody is there.
+            AuthenticationFailed: the key is refused.
+        """
+        import openai
+
+        try:
+            await self.sdk.with_options(timeout=WARM_TIMEOUT_S).models.with_raw_response.list()
+        except openai.AuthenticationError as refused:
+            raise AuthenticationFailed(
+                f"{self.server.said} refused the key.",
+                what_now="Check OPENAI_API_KEY or api_key=, or unset both to use the embedded server.",
+            ) from refused
+        except openai.APIConnectionError as problem:
+            raise ConnectionRefused(
+                f"{self.server.said} cannot be reached: {problem}", what_now="Check the address and the network."
+            ) from problem
+        except openai.APIError:  # a server without a list of models is warm all the same
+            return
+
+    async def aclose(self) -> None:
+        """Close the connections. Twice is fine."""
+        await self.sdk.close()
+
+
+@contextlib.contextmanager
+def uploading(on_uploaded: Callable[[], None]) -> Any:
+    """Within this, `on_uploaded` is called when the last byte of each request's body was handed to the network."""
+    token = _on_uploaded.set(on_uploaded)
+    try:
+        yield
+    finally:
+        _on_uploaded.reset(token)
+
+
+async def _trace_upload(request: Any) -> None:
+    on_uploaded = _on_uploaded.get()
+    if on_uploaded is None:
+        return
+
+    async def trace(name: str, info: dict[str, Any]) -> None:
+        if name.endswith("send_request_body.complete"):
+            on_uploaded()
+
+    request.extensions = {**request.extensions, "trace": trace}
+
+
+def _http_library() -> Any:
+    """Return the module that the SDK speaks HTTP with: `httpx`, or `httpx2` since 3.5."""
+    import openai
+
+    bases = openai.DefaultAsyncHttpxClient.__mro__
+    return importlib.import_module(
+        next(base.__module__.split(".")[0] for base in bases if base.__name__ == "AsyncClient")
+    )
+
+
+@contextlib.asynccontextmanager
+async def stage(server: StageServer, timeout_s: float) -> AsyncIterator[None]:
+    """Give a stage so much time, and say its failures as `StageFailed`: who, what, what now."""
+    import openai
+
+    who = f"{NAMES[server.kind]} at {server.said}"
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except (TimeoutError, openai.APITimeoutError) as late:
+        raise StageFailed(
+            f"{who} did not finish within {timeout_s:g} s.",
+            what_now="Try again, or allow more with timeouts=.",
+            status="timed_out",
+        ) from late
+    except openai.AuthenticationError as refused:
+        raise StageFailed(f"{who} refused the key.", what_now="Check OPENAI_API_KEY or api_key=.") from refused
+    except openai.RateLimitError as limit:
+        raise StageFailed(
+            f"{who} reached its limit: {_said(limit)}", what_now="Wait, or ask for fewer runs."
+        ) from limit
+    except openai.NotFoundError as missing:
+        raise StageFailed(
+            f"{who} does not have {server.endpoint.model!r}, or not this service: {_said(missing)}",
+            what_now="Choose another model= or url=.",
+        ) from missing
+    except openai.APIStatusError as problem:
+        raise StageFailed(f"{who} answered {problem.status_code}: {_said(problem)}", what_now="Try again.") from problem
+    except openai.APIConnectionError as problem:
+        cause = problem.__cause__ or problem
+        raise StageFailed(
+            f"{who} cannot be reached: {cause or type(cause).__name__}", what_now="Check the address and the network."
+        ) from problem
+    except openai.APIError as problem:
+        raise StageFailed(f"{who} failed: {_said(problem)}", what_now="Try again.") from problem
+    except (OSError, _http_library().HTTPError) as problem:
+        raise StageFailed(
+            f"{who} broke off: {str(problem) or type(problem).__name__}", what_now="Try again."
+        ) from problem
+
+
+def _said(problem: Any) -> str:
+    body = getattr(problem, "body", None)
+    if isinstance(body, dict) and isinstance(body.get("message"), str):
+        return str(body["message"])
+    return str(getattr(problem, "message", problem))
+
+
+__all__ = ["RestClient", "stage", "uploading"]
