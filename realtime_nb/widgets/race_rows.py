@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from realtime_nb.widgets.timeline_rows import Group, TimelineRow
+from realtime_nb.widgets.timeline_rows import TimelineRow
 
 __all__ = ["FAIRNESS", "LanePhase", "LaneRow", "PendingRow", "RaceRow", "RaceState", "SummaryRow", "TableRow"]
 
@@ -22,9 +22,9 @@ FAIRNESS = (
 class PendingRow(msgspec.Struct, frozen=True, kw_only=True):
     """The stage that a lane is in; `since_ms` is on the race's clock."""
 
+    name: str
     label: str
     what: str
-    group: Group
     since_ms: float
 
 

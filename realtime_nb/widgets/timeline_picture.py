@@ -6,19 +6,25 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from realtime_nb.widgets.timeline_rows import Group, MomentRow, SpanRow, TimelineRow, in_ms
+from realtime_nb.widgets.timeline_rows import MomentRow, SpanRow, TimelineRow, in_ms
 
 __all__ = ["bars_svg", "length_ms", "waterfall_html"]
 
-COLORS: Mapping[Group, str] = {
-    "waiting": "#8a929b",
-    "network": "#56b4e9",
-    "understanding": "#1f7bc0",
-    "thinking": "#c66fa3",
-    "speaking": "#dd7a2b",
-    "output": "#1d9e77",
-    "unknown": "#8a929b",
+COLORS: Mapping[str, str] = {
+    "vad_hold": "#D9D9D9",
+    "commit": "#E69F00",
+    "upload": "#4D4D4D",
+    "transcription": "#CC79A7",
+    "tool_choice": "#8C510A",
+    "tool": "#A6DBA0",
+    "first_text": "#0072B2",
+    "sentence": "#56B4E9",
+    "first_audio": "#F0E442",
+    "leading_silence": "#009E73",
+    "output": "#EBC6DD",
 }
+"""The same as in the figures, which cannot be asked: they bring matplotlib."""
+GREY = "#8a929b"
 WIDTH = 720
 LABEL = 150
 VALUE = 100
@@ -27,7 +33,7 @@ TRACK = WIDTH - LABEL - VALUE
 MAX_TICKS = 6
 HATCH = (
     '<defs><pattern id="rnb-hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-    f'<rect width="2" height="6" fill="{COLORS["unknown"]}"/></pattern></defs>'
+    f'<rect width="2" height="6" fill="{GREY}"/></pattern></defs>'
 )
 
 
@@ -107,7 +113,7 @@ def _moment_line(moment: MomentRow, index: int, scale_ms: float) -> str:
     at_ms = moment.time_ms or 0.0
     x, y = LABEL + at_ms / scale_ms * TRACK, index * ROW + ROW / 2
     title = f"<title>{escape(f'{moment.label}, beside the others: {moment.what}')}</title>"
-    diamond = f'<path d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z" fill="{COLORS["unknown"]}">{title}</path>'
+    diamond = f'<path d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z" fill="{GREY}">{title}</path>'
     return _texts(f"{moment.label} (beside)", f"at {in_ms(at_ms)}", index) + diamond
 
 
@@ -121,12 +127,11 @@ def _texts(label: str, value: str, index: int) -> str:
 
 def _bar(span: SpanRow, index: int, scale_ms: float) -> str:
     left, right = (max(0.0, min(at_ms, scale_ms)) / scale_ms * TRACK for at_ms in (span.start_ms, span.end_ms))
-    fill = "url(#rnb-hatch)" if span.group == "unknown" else COLORS[span.group]
-    edge = f' stroke="{COLORS["unknown"]}"' if span.group == "unknown" else ""
+    fill = COLORS.get(span.name, "url(#rnb-hatch)")
     title = escape(f"{span.label}, {in_ms(span.end_ms - span.start_ms, span.error_ms)}: {span.what}")
     return (
         f'<rect x="{LABEL + left:.1f}" y="{index * ROW + 3}" width="{max(1.5, right - left):.1f}" height="{ROW - 6}" '
-        f'fill="{fill}"{edge}><title>{title}</title></rect>'
+        f'fill="{fill}" stroke="{GREY}" stroke-width=".75"><title>{title}</title></rect>'
     )
 
 

@@ -7,8 +7,6 @@ not known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
-
 import msgspec
 
 from realtime_nb.timing.marks import MOMENTS, STAGES, MomentName, Route, StageName, Timeline
@@ -25,26 +23,24 @@ __all__ = [
     "timeline_row",
 ]
 
-Group = Literal["waiting", "network", "understanding", "thinking", "speaking", "output", "unknown"]
-
 ROUTE_TITLES: Mapping[Route, str] = {
     "chain": "Chain, batch",
     "chain-streaming": "Chain, streaming",
     "chat-audio": "Chat with audio",
     "realtime": "Realtime",
 }
-STAGE_LABELS: Mapping[StageName, tuple[str, Group]] = {
-    "vad_hold": ("VAD hold", "waiting"),
-    "commit": ("Commit", "network"),
-    "upload": ("Upload", "network"),
-    "transcription": ("Transcription", "understanding"),
-    "tool_choice": ("Tool choice", "thinking"),
-    "tool": ("Tool", "thinking"),
-    "first_text": ("First words", "thinking"),
-    "sentence": ("Sentence", "thinking"),
-    "first_audio": ("First audio", "speaking"),
-    "leading_silence": ("Leading silence", "speaking"),
-    "output": ("Output", "output"),
+STAGE_LABELS: Mapping[StageName, str] = {
+    "vad_hold": "VAD hold",
+    "commit": "Commit",
+    "upload": "Upload",
+    "transcription": "Transcription",
+    "tool_choice": "Tool choice",
+    "tool": "Tool",
+    "first_text": "First text",
+    "sentence": "Sentence",
+    "first_audio": "First audio",
+    "leading_silence": "Leading silence",
+    "output": "Output",
 }
 UNATTRIBUTED = "time between two known moments that no stage explains, because a moment between them is unknown"
 ENDS = {
@@ -54,12 +50,11 @@ ENDS = {
 
 
 class SpanRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of a turn: a stage, or what no stage explains."""
+    """A stretch of a turn: a stage by its name, or "unattributed", which no stage explains."""
 
     name: str
     label: str
     what: str
-    group: Group
     start_ms: float
     end_ms: float
     error_ms: float
@@ -147,13 +142,11 @@ def _headline(found: Timeline) -> str:
 def _spans(found: Timeline, zero_ms: float) -> list[SpanRow]:
     spans = []
     for stage in found.stages:
-        label, group = STAGE_LABELS[stage.name]
         spans.append(
             SpanRow(
                 name=stage.name,
-                label=label,
+                label=STAGE_LABELS[stage.name],
                 what=STAGES[stage.name],
-                group=group,
                 start_ms=stage.start_ms - zero_ms,
                 end_ms=stage.end_ms - zero_ms,
                 error_ms=stage.error_ms,
@@ -166,7 +159,6 @@ def _spans(found: Timeline, zero_ms: float) -> list[SpanRow]:
                 name="unattributed",
                 label="Unattributed",
                 what=UNATTRIBUTED,
-                group="unknown",
                 start_ms=start_ms - zero_ms,
                 end_ms=end_ms - zero_ms,
                 error_ms=0.0,

@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import PipelineTurn, Provenance
+from realtime_nb.studies.figures.look import STAGE_COLOURS
 from realtime_nb.timing.marks import MOMENT_NAMES, ROUTES, STAGES, Marks, timeline
 from realtime_nb.widgets.timeline import MAX_STATIC_TURNS, Timeline
-from realtime_nb.widgets.timeline_picture import bars_svg, length_ms, waterfall_html
+from realtime_nb.widgets.timeline_picture import COLORS, bars_svg, length_ms, waterfall_html
 from realtime_nb.widgets.timeline_rows import UNATTRIBUTED, in_ms, timeline_row
 from realtime_nb.widgets.timeline_sources import rows_of, turn_row
+from tests.tree import PACKAGE
 from tests.widgets.conftest import wait_until
 from tests.widgets.timelines import chain_turn, realtime_turn, wrong_turn
+
+FRONTEND = PACKAGE / "frontend" / "src"
 
 
 def test_a_row_tells_stages_from_the_end_of_speech_with_unit_and_error() -> None:
@@ -46,7 +50,7 @@ def test_a_row_tells_stages_from_the_end_of_speech_with_unit_and_error() -> None
 def test_what_no_stage_explains_is_a_span_of_its_own() -> None:
     row = timeline_row(chain_turn())
     (gap,) = [span for span in row.spans if span.name == "unattributed"]
-    assert (gap.start_ms, gap.end_ms, gap.group, gap.what) == (1_290.0, 1_900.0, "unknown", UNATTRIBUTED)
+    assert (gap.start_ms, gap.end_ms, gap.what) == (1_290.0, 1_900.0, UNATTRIBUTED)
     assert row.headline == "Voice to voice 2004 ms, to the loudspeaker"
 
 
@@ -150,3 +154,10 @@ def test_a_session_is_followed_until_the_widget_is_closed(room, session, play) -
     widget.close()
     assert widget not in session.observers
     widget.close()
+
+
+def test_a_stage_has_one_colour_in_figures_pictures_and_page() -> None:
+    tokens = (FRONTEND / "styles" / "tokens.css").read_text()
+    in_page = {name.replace("-", "_"): colour for name, colour in re.findall(r"--rnb-stage-([a-z-]+): (#\w+);", tokens)}
+    assert in_page == {name: colour.lower() for name, colour in STAGE_COLOURS.items()}
+    assert dict(COLORS) == dict(STAGE_COLOURS)

@@ -1,11 +1,10 @@
 // Generated from realtime_nb/widgets/race_rows.py and timeline_rows.py by `python -m realtime_nb.widgets.messages_ts`. Do not edit.
 
-/** A stretch of a turn: a stage, or what no stage explains. */
+/** A stretch of a turn: a stage by its name, or "unattributed", which no stage explains. */
 export interface SpanRow {
   name: string;
   label: string;
   what: string;
-  group: "network" | "output" | "speaking" | "thinking" | "understanding" | "unknown" | "waiting";
   start_ms: number;
   end_ms: number;
   error_ms: number;
@@ -39,9 +38,9 @@ export interface TimelineRow {
 
 /** The stage that a lane is in; `since_ms` is on the race's clock. */
 export interface PendingRow {
+  name: string;
   label: string;
   what: string;
-  group: "network" | "output" | "speaking" | "thinking" | "understanding" | "unknown" | "waiting";
   since_ms: number;
 }
 

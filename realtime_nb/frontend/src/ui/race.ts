@@ -4,7 +4,7 @@ import { Signal } from "../core/signal.ts";
 import { button, h, setLabel, setText } from "./dom.ts";
 import { type LaneActions, RaceLane, raceNews } from "./race_lane.ts";
 import { raceTable } from "./race_table.ts";
-import { Axis, place, stageLegend } from "./stage_bar.ts";
+import { Axis, place, StageLegend } from "./stage_bar.ts";
 import { scaleOf } from "./waterfall.ts";
 
 export interface RaceSource extends LaneActions {
@@ -30,6 +30,7 @@ export function race(scope: Scope, source: RaceSource): HTMLElement {
   const question = h("div", { class: "rnb-question" }, h("span", { class: "rnb-count" }, "Question"), h("div", { class: "rnb-track", "aria-hidden": "true" }, asked));
   const list = h("ol", { class: "rnb-race-lanes", "aria-label": "Lanes" });
   const axis = new Axis();
+  const legend = new StageLegend();
   const fairness = h("p", { class: "rnb-fairness" });
   const tables = h("div", { class: "rnb-race-tables" });
   const replaying = new Signal<number | null>(null);
@@ -74,6 +75,7 @@ export function race(scope: Scope, source: RaceSource): HTMLElement {
     setText(title, row.clip_title ? `Race: “${row.clip_title}”` : "Race");
     setText(status, statusOf(row));
     setText(fairness, row.fairness);
+    legend.update(row.lanes.flatMap(({ timeline, pending }) => [...(timeline?.spans ?? []), ...(pending ? [pending] : [])]));
     if (former) {
       const told = raceNews(former.lanes, row.lanes);
       if (told) setText(news, told);
@@ -94,7 +96,7 @@ export function race(scope: Scope, source: RaceSource): HTMLElement {
     question,
     list,
     axis.element,
-    stageLegend(),
+    legend.element,
     fairness,
     tables,
   );

@@ -19,21 +19,21 @@ export class StageBar {
   update({ spans, scaleMs, nowMs, pending }: BarContent): void {
     const shown = spans.map((span) => ({ ...span, open: false }));
     if (pending && nowMs !== null && nowMs > pending.since_ms) {
-      shown.push({ ...NO_SPAN, label: pending.label, group: pending.group, start_ms: pending.since_ms, end_ms: nowMs, open: true });
+      shown.push({ ...NO_SPAN, name: pending.name, label: pending.label, start_ms: pending.since_ms, end_ms: nowMs, open: true });
     }
     while (this.#bars.length > shown.length) this.#bars.pop()?.remove();
     shown.forEach((span, index) => {
       const endMs = nowMs === null ? span.end_ms : Math.min(span.end_ms, nowMs);
       const bar = (this.#bars[index] ??= this.element.appendChild(h("i", { class: "rnb-span" })));
       place(bar, span.start_ms, Math.max(span.start_ms, endMs), scaleMs);
-      bar.dataset["group"] = span.group;
+      bar.dataset["stage"] = span.name;
       bar.dataset["open"] = String(span.open);
       bar.title = span.open ? span.label : `${span.label}, ${formatMs(span.end_ms - span.start_ms, span.error_ms)}`;
     });
   }
 }
 
-const NO_SPAN = { name: "", what: "", error_ms: 0, source: "" };
+const NO_SPAN = { what: "", error_ms: 0, source: "" };
 
 /** Put a bar where its time is. */
 export function place(bar: HTMLElement, startMs: number, endMs: number, scaleMs: number): void {
@@ -77,21 +77,16 @@ export class Axis {
   }
 }
 
-export const GROUP_WORDS: Record<SpanRow["group"], string> = {
-  waiting: "waiting for the end of the turn",
-  network: "network",
-  understanding: "understanding",
-  thinking: "thinking",
-  speaking: "making speech",
-  output: "player and loudspeaker",
-  unknown: "unattributed",
-};
+/** What the colours mean, of the stages that are drawn. */
+export class StageLegend {
+  readonly element = h("ul", { class: "rnb-stage-legend", "aria-label": "Colours" });
+  #shown = "";
 
-/** What the colours mean. */
-export function stageLegend(): HTMLElement {
-  return h(
-    "ul",
-    { class: "rnb-stage-legend", "aria-label": "Colours" },
-    ...Object.entries(GROUP_WORDS).map(([group, words]) => h("li", {}, h("i", { class: "rnb-span", "data-group": group }), words)),
-  );
+  update(spans: Iterable<Pick<SpanRow, "name" | "label">>): void {
+    const labels = new Map([...spans].map(({ name, label }) => [name, label]));
+    const shown = [...labels.keys()].join();
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    this.element.replaceChildren(...[...labels].map(([name, label]) => h("li", {}, h("i", { class: "rnb-span", "data-stage": name }), label)));
+  }
 }

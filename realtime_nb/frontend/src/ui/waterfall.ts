@@ -13,7 +13,7 @@ interface Line {
   value: string;
   words: string;
   facts: string;
-  group: string;
+  stage: string;
   startMs: number;
   endMs: number;
   kind: "stage" | "beside" | "unmeasured";
@@ -84,7 +84,7 @@ function stageLine(span: SpanRow): Line {
     value: took,
     words: `from ${formatMs(span.start_ms)} to ${formatMs(span.end_ms)}`,
     facts: `${took}, ${span.source}`,
-    group: span.group,
+    stage: span.name,
     startMs: span.start_ms,
     endMs: span.end_ms,
     kind: "stage",
@@ -99,7 +99,7 @@ function besideLine(moment: MomentRow): Line {
     value: `at ${formatMs(at)}`,
     words: `beside the others, at ${formatMs(at, moment.error_ms)}`,
     facts: `at ${formatMs(at, moment.error_ms)}, ${moment.source}`,
-    group: "beside",
+    stage: "beside",
     startMs: at,
     endMs: at,
     kind: "beside",
@@ -108,7 +108,7 @@ function besideLine(moment: MomentRow): Line {
 
 function unmeasuredLine(moment: MomentRow): Line {
   const words = `not measured: ${moment.why}`;
-  return { label: moment.label, what: moment.what, value: "—", words, facts: words, group: "", startMs: 0, endMs: 0, kind: "unmeasured" };
+  return { label: moment.label, what: moment.what, value: "—", words, facts: words, stage: "", startMs: 0, endMs: 0, kind: "unmeasured" };
 }
 
 function rows(scope: Scope, lines: Line[], scaleMs: number, explain: (line: Line) => void): HTMLElement[] {
@@ -123,7 +123,7 @@ function rows(scope: Scope, lines: Line[], scaleMs: number, explain: (line: Line
     const name = h("button", { type: "button", class: "rnb-stage-name", "aria-describedby": id }, line.label);
     name.tabIndex = index === 0 ? 0 : -1;
     names.push(name);
-    const bar = h("i", { class: line.kind === "beside" ? "rnb-moment" : "rnb-span", "data-group": line.group });
+    const bar = h("i", { class: line.kind === "beside" ? "rnb-moment" : "rnb-span", "data-stage": line.stage });
     if (line.kind !== "unmeasured") place(bar, line.startMs, line.endMs, scaleMs);
     const track = h("div", { class: "rnb-track", "aria-hidden": "true" }, line.kind === "unmeasured" ? h("em", {}, line.words) : bar);
     const element = h(

@@ -2,7 +2,7 @@ import type { TimelineRow } from "../core/rows.gen.ts";
 import { Scope } from "../core/scope.ts";
 import { Signal } from "../core/signal.ts";
 import { h, setText } from "../ui/dom.ts";
-import { stageLegend } from "../ui/stage_bar.ts";
+import { StageLegend } from "../ui/stage_bar.ts";
 import { turnList } from "../ui/turn_list.ts";
 import { waterfall } from "../ui/waterfall.ts";
 import { fitWidth } from "./fit_width.ts";
@@ -17,6 +17,7 @@ export default widgetModule(
     const selected = new Signal(-1);
     const shown = new Signal<TimelineRow | null>(null);
     const title = h("h2", { class: "rnb-panel-title" });
+    const legend = new StageLegend();
     const show = (): void => shown.set(turns.value[selected.value] ?? null);
     selected.subscribe(scope, show);
     watchTrait(scope, model, "title", (value) => setText(title, typeof value === "string" && value ? value : "Where the time went"));
@@ -24,10 +25,11 @@ export default widgetModule(
       const next = Array.isArray(value) ? (value as TimelineRow[]) : [];
       const followed = selected.value < 0 || selected.value >= turns.value.length - 1;
       turns.set(next);
+      legend.update(next.flatMap(({ spans }) => spans));
       selected.set(followed ? next.length - 1 : Math.min(selected.value, next.length - 1));
       show();
     });
-    root.append(title, turnList(scope, turns, selected), waterfall(scope, shown), stageLegend());
+    root.append(title, turnList(scope, turns, selected), waterfall(scope, shown), legend.element);
     fitWidth(scope, root);
   },
 );
