@@ -14,6 +14,7 @@ from realtime_nb.errors import ConfigurationError
 MAX_DESCRIPTION_CHARACTERS = 1024
 """Longer ones were refused by the service in 2025."""
 DEFAULT_TIMEOUT_S = 30.0
+DEFAULT_APPROVAL_TIMEOUT_S = 300.0
 
 Approval = Literal["never", "always"] | Callable[["ToolRequest"], bool | Awaitable[bool]]
 
@@ -37,7 +38,8 @@ class Tool:
         name: as the model calls it.
         definition: the wire's form, with the JSON schema of the parameters.
         timeout_s: how long it may run; the model is told when it took longer.
-        approval: "never" asks nobody, "always" waits for `session.approve`, a function decides.
+        approval: "never" asks nobody, "always" waits for `session.approve` (or the Studio), a function decides.
+        approval_timeout_s: how long it waits to be approved; the model is told when nobody did.
         filler: said aloud when the call takes longer than `filler_after_s`, "" for nothing.
     """
 
@@ -49,6 +51,7 @@ class Tool:
         description: str | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         approval: Approval = "never",
+        approval_timeout_s: float = DEFAULT_APPROVAL_TIMEOUT_S,
         filler: str = "",
         filler_after_s: float = 1.5,
     ) -> None:
@@ -61,6 +64,7 @@ class Tool:
             )
         self.timeout_s = timeout_s
         self.approval = approval
+        self.approval_timeout_s = approval_timeout_s
         self.filler = filler
         self.filler_after_s = filler_after_s
         self._model = _arguments_model(self.name, function)

@@ -33,6 +33,7 @@ def event_row(logged: LoggedEventPort) -> EventRow:
         summary=event_summary(logged.event_type, event, audio_bytes),
         payload=payload,
         audio_ms=round(audio_bytes / PCM16_24K_BYTES_PER_MS, 1) if audio_bytes else None,
+        audio_bytes=audio_bytes,
         response_id=str(event.get("response_id") or _part(event, "response").get("id") or ""),
         item_id=str(event.get("item_id") or _part(event, "item").get("id") or ""),
     )

@@ -98,7 +98,8 @@ class Command(Message, tag="command", kw_only=True):
     Names and arguments for the Studio: `connect {}`, `disconnect {}`, `talk_start {}`, `talk_end {}` (push-to-talk),
     `microphone_open {}`, `microphone_close {}` (open microphone, server VAD), `say_text {text}`, `play_clip {clip_id}`,
     `upload_clip {filename, size}` (file bytes follow as KIND_UPLOAD binaries), `interrupt {}`,
-    `get_event {sequence}` → full JSON text, `get_event_audio {sequence}` → {pcm16_base64, sample_rate_hz}.
+    `approve_tool {call_id, approved}`, `get_event {sequence}` → {json},
+    `get_event_audio {sequence}` → {pcm16_base64, sample_rate_hz}.
     Recorder: `record_start {}`, `record_stop {}`. Player: `play {}`, `stop {}`.
     """
 
@@ -226,6 +227,28 @@ class TranscriptUpdate(Message, tag="transcript_update", kw_only=True):
     entries: list[TranscriptEntry]
 
 
+class ToolCallRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of one of the session's functions. The same `call_id` again replaces it.
+
+    `item_id` is its line of the transcript. Long `arguments` and `output` are cut.
+    """
+
+    call_id: str
+    item_id: str
+    name: str
+    arguments: str
+    status: Literal["running", "waiting_for_approval", "completed", "failed", "timed_out", "declined", "cancelled"]
+    output: str = ""
+    error: str = ""
+    duration_ms: float | None = None
+
+
+class ToolCalls(Message, tag="tool_calls", kw_only=True):
+    """Calls that are new or changed."""
+
+    calls: list[ToolCallRow]
+
+
 class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     """One wire event in the inspector; `payload` is its JSON text with audio elided to a length."""
 
@@ -236,6 +259,7 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     payload: str
     audio_ms: float | None = None
+    audio_bytes: int = 0
     response_id: str = ""
     item_id: str = ""
 
@@ -303,6 +327,7 @@ ToBrowser = (
     | Notice
     | SessionState
     | TranscriptUpdate
+    | ToolCalls
     | Events
     | Regions
     | CommandResult

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.event_rows import event_row
 from realtime_nb.widgets.loops import hand_to
-from realtime_nb.widgets.session_port import LoggedEventPort, RegionPort, SessionPort, TranscriptLinePort
+from realtime_nb.widgets.session_port import LoggedEventPort, RegionPort, SessionPort, ToolCallPort, TranscriptLinePort
 
 __all__ = ["SessionFeed"]
 
@@ -18,6 +18,8 @@ BATCH_INTERVAL_S = 0.05
 KEPT_EVENTS = 1_000
 KEPT_LINES = 1_000
 KEPT_REGIONS = 500
+KEPT_CALLS = 200
+MAX_CALL_CHARACTERS = 4_000
 TurnDetection = Literal["server_vad", "semantic_vad", "none"]
 
 
@@ -51,6 +53,8 @@ class SessionFeed:
         self._new_lines: dict[str, messages.TranscriptEntry] = {}
         self._regions: dict[str, messages.RegionRow] = {}
         self._new_regions: dict[str, messages.RegionRow] = {}
+        self._calls: dict[str, messages.ToolCallRow] = {}
+        self._new_calls: dict[str, messages.ToolCallRow] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._responding = self._playing = False
 
@@ -67,7 +71,9 @@ class SessionFeed:
     def attach(self, session: SessionPort) -> None:
         """Observe a session from now on; its past events are taken in, the former session's are forgotten."""
         self.detach()
-        for kept in (self._rows, self._new_rows, self._lines, self._new_lines, self._regions, self._new_regions):
+        for rows in (self._rows, self._new_rows):
+            rows.clear()
+        for kept in (self._lines, self._regions, self._calls, self._new_lines, self._new_regions, self._new_calls):
             kept.clear()
         self._session = session
         self._responding = False
@@ -79,6 +85,8 @@ class SessionFeed:
             self.on_transcript(line)
         for region in session.regions:
             self.on_region(region)
+        for call in session.tool_calls:
+            self.on_tool_call(call)
         self.refresh_state()
 
     def detach(self) -> None:
@@ -98,6 +106,8 @@ class SessionFeed:
             told.append(messages.TranscriptUpdate(entries=self.lines))
         if self._regions:
             told.append(messages.Regions(regions=list(self._regions.values())))
+        if self._calls:
+            told.append(messages.ToolCalls(calls=list(self._calls.values())))
         if self._rows or self._dropped:
             told.append(messages.Events(rows=self.rows, dropped=self._dropped))
         return told
@@ -162,6 +172,20 @@ class SessionFeed:
         )
         self._hand(self._keep, self._regions, self._new_regions, row.region_id, row, KEPT_REGIONS)
 
+    def on_tool_call(self, call: ToolCallPort) -> None:
+        """Observer: a function is called, waits for approval, or has ended."""
+        row = messages.ToolCallRow(
+            call_id=call.call_id,
+            item_id=call.item_id,
+            name=call.name,
+            arguments=_cut(call.arguments),
+            status=call.status,
+            output=_cut(call.output),
+            error=_cut(call.error),
+            duration_ms=call.duration_ms,
+        )
+        self._hand(self._keep, self._calls, self._new_calls, row.call_id, row, KEPT_CALLS)
+
     def on_turn(self, turn: Any) -> None:
         """Observer: a turn is complete."""
         self._hand(self._on_turn, turn)
@@ -207,11 +231,19 @@ class SessionFeed:
             regions = list(self._new_regions.values())
             self._new_regions.clear()
             self._publish(messages.Regions(regions=regions))
+        if self._new_calls:
+            calls = list(self._new_calls.values())
+            self._new_calls.clear()
+            self._publish(messages.ToolCalls(calls=calls))
         if self._new_rows:
             rows, dropped = list(self._new_rows), self._new_dropped
             self._new_rows.clear()
             self._new_dropped = 0
             self._publish(messages.Events(rows=rows, dropped=dropped))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_CALL_CHARACTERS else f"{text[:MAX_CALL_CHARACTERS]}… ({len(text)} characters)"
 
 
 def _path(config: Any, *names: str) -> Any:

@@ -16,8 +16,11 @@ __all__ = [
     "PlayerPort",
     "RegionPort",
     "SessionPort",
+    "ToolCallPort",
     "TranscriptLinePort",
 ]
+
+ToolCallStatus = Literal["running", "waiting_for_approval", "completed", "failed", "timed_out", "declined", "cancelled"]
 
 
 class LoggedEventPort(Protocol):
@@ -114,6 +117,42 @@ class RegionPort(Protocol):
         """Session clock; None while it is open."""
 
 
+class ToolCallPort(Protocol):
+    """A call of a function of the session; a later one of the same `call_id` replaces it."""
+
+    @property
+    def call_id(self) -> str:
+        """Names it."""
+
+    @property
+    def item_id(self) -> str:
+        """The item that asked for it: its line of the transcript."""
+
+    @property
+    def name(self) -> str:
+        """The function."""
+
+    @property
+    def arguments(self) -> str:
+        """As the model wrote them, JSON."""
+
+    @property
+    def status(self) -> ToolCallStatus:
+        """How far it is, or how it ended."""
+
+    @property
+    def output(self) -> str:
+        """What the model was told."""
+
+    @property
+    def error(self) -> str:
+        """What went wrong, "" when nothing did."""
+
+    @property
+    def duration_ms(self) -> float | None:
+        """How long it ran; None while it does."""
+
+
 class PlayerPort(Protocol):
     """Where the session's audio goes."""
 
@@ -178,6 +217,10 @@ class SessionPort(Protocol):
         """The regions so far."""
 
     @property
+    def tool_calls(self) -> Sequence[ToolCallPort]:
+        """Calls of the session's functions so far."""
+
+    @property
     def playback(self) -> PlaybackReport:
         """Takes rendered counts."""
 
@@ -185,7 +228,7 @@ class SessionPort(Protocol):
         """Milliseconds since the session began."""
 
     def observe(self, observer: object) -> Callable[[], None]:
-        """Call `on_state`, `on_event`, `on_transcript`, `on_region`, `on_turn` of `observer` from now on."""
+        """Call `on_state`, `on_event`, `on_transcript`, `on_region`, `on_turn`, … of `observer` from now on."""
 
     def attach_player(self, player: PlayerPort) -> Callable[[], None]:
         """Send the assistant's audio to `player` from now on."""
@@ -198,6 +241,9 @@ class SessionPort(Protocol):
 
     async def interrupt(self, reason: Literal["button", "policy"] = "button") -> object:
         """Stop the answer."""
+
+    async def approve(self, call_id: str, *, approved: bool = True) -> bool:
+        """Let a waiting call run, or decline it; False when no such call waits."""
 
     async def talk_start(self) -> object:
         """Begin push-to-talk."""

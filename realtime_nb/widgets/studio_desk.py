@@ -94,6 +94,7 @@ class StudioDesk(Desk):
             "play_clip": self._play_clip,
             "upload_clip": self._upload_clip,
             "interrupt": self._interrupt,
+            "approve_tool": self._approve_tool,
         }
         self._commands |= EventQueries(self._event, lambda: self.session and self.session.config).commands
 
@@ -348,6 +349,11 @@ class StudioDesk(Desk):
             await self.session.interrupt(reason="button")
         else:
             await self.assistant.flush()
+
+    async def _approve_tool(self, client: LinkClient, command: messages.Command) -> None:
+        call_id, approved = str(command.arguments.get("call_id", "")), command.arguments.get("approved") is True
+        if self.session is None or not await self.session.approve(call_id, approved=approved):
+            raise RealtimeError("This call no longer waits for approval.", what_now="The transcript says how it ended.")
 
     def _event(self, sequence: int) -> LoggedEventPort:
         if self.session is None:

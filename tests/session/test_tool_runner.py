@@ -13,7 +13,7 @@ from realtime_nb.errors import RealtimeError
 from realtime_nb.protocol.items import FunctionCallOutput
 from realtime_nb.protocol.server_response import ServerResponse
 from realtime_nb.session.session import Session
-from realtime_nb.session.tool_runner import as_output
+from realtime_nb.session.tool_runner import ToolResult, as_output
 from realtime_nb.session.tools import Tool
 from realtime_nb.testing.scripted_server import Reply, ScriptedServer
 from tests.session.test_session import talking, until
@@ -235,3 +235,55 @@ def test_outputs_are_strings_json_or_at_worst_their_repr() -> None:
     assert as_output("plain") == "plain"
     assert as_output({"a": Struct(1), "b": Thing()}) == '{"a":{"a":1},"b":"<thing>"}'
     assert len(as_output("x" * 300_000)) < 101_000
+
+
+class CallsSeen:
+    def __init__(self) -> None:
+        self.calls: list[ToolResult] = []
+
+    def on_tool_call(self, call: ToolResult) -> None:
+        self.calls.append(call)
+
+    @property
+    def statuses(self) -> list[str]:
+        return [call.status for call in self.calls]
+
+
+async def test_who_watches_sees_a_call_begin_wait_run_and_end() -> None:
+    async with talking(calling()) as session:
+        session.observe(seen := CallsSeen())
+        session.tool(lambda city: f"sunny in {city}", name="weather", approval="always")
+        await offered(session)
+        asking = asyncio.create_task(session.ask("weather?"))
+        await until(lambda: "waiting_for_approval" in seen.statuses)
+        await session.approve(seen.calls[-1].call_id)
+        await asking
+        assert seen.statuses == ["running", "waiting_for_approval", "running", "completed"]
+        ended = seen.calls[-1]
+        assert (ended.output, ended.error) == ("sunny in Paris", "")
+        assert ended.duration_ms is not None
+        assert 0 <= ended.duration_ms <= ended.ended_ms - ended.started_ms - ended.waited_ms + 1e-6
+        assert ended.item_id in [line.item_id for line in session.transcript if line.role == "tool"]
+        assert [call.status for call in session.tool_calls] == ["completed"]
+
+
+async def test_a_call_that_nobody_approves_is_not_run_and_the_model_is_told() -> None:
+    async with talking(calling()) as session:
+        session.tool(lambda city: 1 / 0, name="weather", approval="always", approval_timeout_s=0.02)
+        await offered(session)
+        turn = await session.ask("weather?")
+    assert [result.status for result in turn.tool_results] == ["timed_out"]
+    assert "Nobody approved this call" in turn.transcript
+
+
+async def test_a_call_that_waits_is_over_when_the_session_is() -> None:
+    async with talking(calling()) as session:
+        session.observe(seen := CallsSeen())
+        session.tool(lambda city: city, name="weather", approval="always")
+        await offered(session)
+        asking = asyncio.create_task(session.ask("weather?"))
+        await until(lambda: "waiting_for_approval" in seen.statuses)
+    with pytest.raises(RealtimeError):
+        await asking
+    assert seen.statuses[-1] == "cancelled"
+    assert "waiting_for_approval" not in [call.status for call in session.tool_calls]

@@ -45,6 +45,7 @@ class FakeSession:
         self.history: list[Any] = []
         self.transcript: list[Any] = []
         self.regions: list[Any] = []
+        self.tool_calls: list[Any] = []
         self.playback = FakePlayback()
         self.said: list[tuple[str, Any]] = []
         self.microphone = bytearray()
@@ -84,6 +85,10 @@ class FakeSession:
         if self.player is not None:
             self.flushed = await self.player.flush()
 
+    async def approve(self, call_id: str, *, approved: bool = True) -> bool:
+        self.said.append(("approve", (call_id, approved)))
+        return any(call.call_id == call_id and call.status == "waiting_for_approval" for call in self.tool_calls)
+
     async def talk_start(self) -> None:
         self.said.append(("talk_start", None))
 
@@ -116,6 +121,14 @@ class FakeSession:
         self.events.logged.append(logged)
         self.tell("on_event", logged)
         return logged
+
+    def call(self, call_id: str, status: str, **fields: Any) -> None:
+        """A call is new or changed."""
+        shown = {"item_id": f"item_{call_id}", "name": "place_order", "arguments": "{}"}
+        ended = {"output": "", "error": "", "duration_ms": None}
+        call = SimpleNamespace(call_id=call_id, status=status, **{**shown, **ended, **fields})
+        self.tool_calls = [*(other for other in self.tool_calls if other.call_id != call_id), call]
+        self.tell("on_tool_call", call)
 
     def line(self, item_id: str, text: str, *, order: int = 0, role: str = "assistant", final: bool = True) -> None:
         self.tell(

@@ -583,6 +583,32 @@ def test_event_whose_audio_left_the_log_still_says_how_much_it_was(play, views, 
     play(scenario())
 
 
+def test_call_that_waits_is_shown_approved_and_gone(play, views, session):
+    async def scenario():
+        view = await views.open()
+        session.call("call_1", "waiting_for_approval", arguments='{"size":"large"}')
+        (call,) = (await view.wait("tool_calls"))["calls"]
+        assert (call["name"], call["arguments"], call["status"]) == (
+            "place_order",
+            '{"size":"large"}',
+            "waiting_for_approval",
+        )
+        assert (await view.command("approve_tool", call_id="call_1", approved=True))["ok"]
+        assert (await view.command("approve_tool", call_id="call_1", approved=False))["ok"]
+        assert session.said == [("approve", ("call_1", True)), ("approve", ("call_1", False))]
+        session.call("call_1", "completed", output="x" * 10_000, duration_ms=12.5)
+        is_done = lambda message: message["calls"][0]["status"] == "completed"  # noqa: E731
+        (call,) = (await view.wait("tool_calls", is_done))["calls"]
+        assert call["output"].endswith("… (10000 characters)")
+        assert "no longer waits" in (await view.command("approve_tool", call_id="call_1", approved=True))["error"]
+        late = await views.open()
+        (call,) = (await late.wait("tool_calls"))["calls"]
+        assert call["status"] == "completed"
+        await views.close()
+
+    play(scenario())
+
+
 def test_session_that_ends_is_shown_with_its_reason(play, views, session):
     async def scenario():
         view = await views.open()

@@ -42,6 +42,7 @@ function row(sequence: number, change: Partial<EventRow> = {}): EventRow {
     summary: "",
     payload: '{"type":"x"}',
     audio_ms: null,
+    audio_bytes: 0,
     response_id: "",
     item_id: "",
     ...change,

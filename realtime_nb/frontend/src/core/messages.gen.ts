@@ -216,6 +216,7 @@ export interface EventRow {
   summary: string;
   payload: string;
   audio_ms: number | null;
+  audio_bytes: number;
   response_id: string;
   item_id: string;
 }

@@ -3,6 +3,7 @@ import type { Scope } from "../core/scope.ts";
 import { type Emitter, Signal } from "../core/signal.ts";
 import { button, h, icon, setText } from "./dom.ts";
 import { EventDetail } from "./event_detail.ts";
+import { type FoldedRow, foldRuns, type RunRow, runSummary, type SingleRow, singles } from "./event_fold.ts";
 import { type EventFilter, familyOf, formatTime, matches, SHOW_ALL } from "./event_filter.ts";
 import { TypeMenu } from "./type_menu.ts";
 import { VirtualList } from "./virtual_list.ts";
@@ -18,14 +19,19 @@ export interface InspectorSource {
   playAudio(event: InspectedEvent): Promise<string>;
 }
 
-type Row = InspectedEvent & { key: string };
+type Row = FoldedRow<InspectedEvent>;
 
-/** Every wire event: filter, search, pause, open one to its full JSON. */
+/** Every wire event: runs of audio and pieces folded, filter, search, pause, open one to its full JSON. */
 export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
   const filter = new Signal<EventFilter>(SHOW_ALL);
   const paused = new Signal(false);
+  const folding = new Signal(true);
+  const unfolded = new Set<string>();
   const detail = new EventDetail(scope, source);
-  const list = new VirtualList<Row>(scope, "Wire events", (row) => eventRow(row), (row) => detail.open(row));
+  const list = new VirtualList<Row>(scope, "Wire events", (row) => ("run" in row ? runRow(row) : eventRow(row)), (row, pressed) => {
+    if (!("run" in row)) detail.open(row.event);
+    else if (pressed) toggleRun(row.key);
+  });
   const types = new TypeMenu(scope, filter);
   const count = h("span", { class: "rnb-count", role: "status" });
   const empty = h("p", { class: "rnb-empty" }, "Every event on the wire appears here.");
@@ -34,7 +40,7 @@ export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
   const refresh = (reset = false): void => {
     const all = frozen ?? source.events.rows;
     const shown = all.filter((row) => matches(row, filter.value));
-    list.show(shown.map((row) => ({ ...row, key: `${row.epoch}-${row.sequence}` })), reset);
+    list.show(folding.value ? foldRuns(shown, unfolded) : singles(shown), reset);
     empty.hidden = shown.length > 0;
     setText(empty, all.length > 0 ? "No event matches the filter." : "Every event on the wire appears here.");
     const held = frozen ? ` · ${source.events.rows.length - frozen.length} held` : "";
@@ -42,10 +48,15 @@ export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
     const total = shown.length === all.length ? `${all.length}` : `${shown.length} of ${all.length}`;
     setText(count, `${total} events${held}${dropped}`);
   };
+  const toggleRun = (key: string): void => {
+    if (!unfolded.delete(key)) unfolded.add(key);
+    refresh();
+  };
   scope.listen<MouseEvent>(list.element, "click", (event) => {
     const pill = (event.target as HTMLElement).closest(".rnb-event-audio");
     const row = pill && list.rowOf(pill);
-    if (row) void source.playAudio(row).then((problem) => problem && detail.tell(row, problem));
+    if (!row || "run" in row) return;
+    void source.playAudio(row.event).then((problem) => problem && detail.tell(row.event, problem));
   });
   let pending = false;
   source.events.changed.subscribe(scope, () => {
@@ -58,6 +69,7 @@ export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
     });
   });
   filter.subscribe(scope, () => refresh());
+  folding.subscribe(scope, () => refresh());
   paused.subscribe(scope, (isPaused) => {
     frozen = isPaused ? [...source.events.rows] : null;
     refresh();
@@ -69,7 +81,7 @@ export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
     "section",
     { class: "rnb-panel rnb-inspector", "aria-label": "Event inspector" },
     h("div", { class: "rnb-panel-title-row" }, h("h2", { class: "rnb-panel-title" }, "Events"), count),
-    h("div", { class: "rnb-toolbar" }, searchBox(scope, filter), directions(scope, filter), types.element, pauseButton(scope, paused)),
+    h("div", { class: "rnb-toolbar" }, searchBox(scope, filter), directions(scope, filter), types.element, foldButton(scope, folding), pauseButton(scope, paused)),
     h("div", { class: "rnb-list-frame" }, empty, list.element),
     detail.element,
   );
@@ -81,16 +93,32 @@ function countTypes(rows: readonly EventRow[]): Map<string, number> {
   return counts;
 }
 
-function eventRow(row: Row): HTMLElement {
-  const sent = row.direction === "sent";
+function eventRow({ event, member }: SingleRow<InspectedEvent>): HTMLElement {
+  const row = frameOf(event, event.summary);
+  if (member) row.dataset["member"] = "true";
+  if (event.audio_ms !== null) row.append(audioPill(event.audio_ms));
+  return row;
+}
+
+function runRow({ run, unfolded }: RunRow<InspectedEvent>): HTMLElement {
+  const [first] = run;
+  if (!first) return h("div");
+  const row = frameOf(first, runSummary(run));
+  row.dataset["run"] = unfolded ? "unfolded" : "folded";
+  row.title = `${run.length} events; a click or Enter ${unfolded ? "folds" : "unfolds"} them`;
+  row.append(h("span", { class: "rnb-event-count" }, `${unfolded ? "▾" : "▸"} ×${run.length}`));
+  return row;
+}
+
+function frameOf(event: InspectedEvent, summary: string): HTMLElement {
+  const sent = event.direction === "sent";
   return h(
     "div",
-    { class: "rnb-event", "data-direction": row.direction, "data-family": familyOf(row.event_type) },
-    h("time", {}, formatTime(row.time_ms)),
+    { class: "rnb-event", "data-direction": event.direction, "data-family": familyOf(event.event_type) },
+    h("time", {}, formatTime(event.time_ms)),
     h("span", { class: "rnb-arrow", title: sent ? "sent to the server" : "received from the server" }, sent ? "↑" : "↓"),
-    h("span", { class: "rnb-event-type" }, row.event_type),
-    h("span", { class: "rnb-event-summary" }, row.summary),
-    row.audio_ms !== null && audioPill(row.audio_ms),
+    h("span", { class: "rnb-event-type" }, event.event_type),
+    h("span", { class: "rnb-event-summary" }, summary),
   );
 }
 
@@ -121,6 +149,13 @@ function directions(scope: Scope, filter: Signal<EventFilter>): HTMLElement {
     group.append(choice);
   }
   return group;
+}
+
+function foldButton(scope: Scope, folding: Signal<boolean>): HTMLElement {
+  const toggle = button("Fold", { title: "One row for a run of audio or of pieces of an answer" });
+  scope.listen(toggle, "click", () => folding.set(!folding.value));
+  folding.watch(scope, (value) => toggle.setAttribute("aria-pressed", String(value)));
+  return toggle;
 }
 
 function pauseButton(scope: Scope, paused: Signal<boolean>): HTMLElement {

@@ -42,9 +42,16 @@ export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>, calls: S
   const list = h("ol", { class: "rnb-lines" });
   const scroller = h("div", { class: "rnb-scroller", tabindex: 0, role: "log", "aria-live": "polite", "aria-relevant": "additions text", "aria-label": "Transcript" }, empty, list);
   const lines = new Map<string, Line>();
+  let following = true;
+  const toEnd = (): void => {
+    if (following) scroller.scrollTop = scroller.scrollHeight;
+  };
+  scope.listen(scroller, "scroll", () => {
+    if (scroller.clientHeight > 0) following = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
+  });
+  scope.resize(scroller, toEnd);
 
   const show = (entries: TranscriptRow[]): void => {
-    const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
     empty.hidden = entries.length > 0;
     const kept = new Set<string>();
     let previous: Element | null = null;
@@ -68,7 +75,7 @@ export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>, calls: S
       line.element.remove();
       lines.delete(key);
     }
-    if (atEnd) scroller.scrollTop = scroller.scrollHeight;
+    toEnd();
   };
   rows.watch(scope, show);
   calls.subscribe(scope, () => show(rows.value));

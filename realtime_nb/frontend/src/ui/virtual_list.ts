@@ -5,23 +5,25 @@ const OVERSCAN = 6;
 
 export interface ListRow {
   key: string;
+  /** A row of the same key is built again when this differs. */
+  version?: string;
 }
 
-/** A list of rows of one height that builds only those in sight; arrow keys choose, Enter or a click opens. */
+/** A list of rows of one height that builds only those in sight; arrow keys go from row to row, Enter or a click presses one. */
 export class VirtualList<T extends ListRow> {
   readonly element: HTMLElement;
   #rows: readonly T[] = [];
   #space = h("div", { class: "rnb-list-space" });
   #scope: Scope;
   #build: (row: T) => HTMLElement;
-  #opened: (row: T) => void;
+  #opened: (row: T, pressed: boolean) => void;
   #built = new Map<string, HTMLElement>();
   #chosen = "";
   #follow = true;
   #pending = false;
   #id = `rnb-list-${Math.random().toString(36).slice(2)}`;
 
-  constructor(scope: Scope, label: string, build: (row: T) => HTMLElement, opened: (row: T) => void) {
+  constructor(scope: Scope, label: string, build: (row: T) => HTMLElement, opened: (row: T, pressed: boolean) => void) {
     this.#scope = scope;
     this.#build = build;
     this.#opened = opened;
@@ -81,7 +83,8 @@ export class VirtualList<T extends ListRow> {
     const visible = this.#rows.slice(first, first + count);
     const next = new Map<string, HTMLElement>();
     visible.forEach((row, index) => {
-      const element = this.#built.get(row.key) ?? this.#create(row);
+      const known = this.#built.get(row.key);
+      const element = known?.dataset["version"] === (row.version ?? "") ? known : this.#create(row);
       element.style.transform = `translateY(${(first + index) * height}px)`;
       element.setAttribute("aria-selected", String(row.key === this.#chosen));
       element.setAttribute("aria-setsize", String(this.#rows.length));
@@ -102,6 +105,7 @@ export class VirtualList<T extends ListRow> {
   #create(row: T): HTMLElement {
     const element = this.#build(row);
     element.dataset["key"] = row.key;
+    element.dataset["version"] = row.version ?? "";
     element.id = `${this.#id}-${row.key}`;
     element.setAttribute("role", "option");
     return element;
@@ -140,13 +144,13 @@ export class VirtualList<T extends ListRow> {
     if (top < this.element.scrollTop) this.element.scrollTop = top;
     const bottom = top + this.rowHeight - this.element.clientHeight;
     if (bottom > this.element.scrollTop) this.element.scrollTop = bottom;
-    this.#choose(row, true);
+    this.#choose(row, false);
   }
 
-  #choose(row: T, open: boolean): void {
+  #choose(row: T, pressed: boolean): void {
     this.#chosen = row.key;
     this.#follow = false;
     this.#request();
-    if (open) this.#opened(row);
+    this.#opened(row, pressed);
   }
 }
