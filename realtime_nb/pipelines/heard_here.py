@@ -71,7 +71,7 @@ class HeardHere(TurnPipeline):
     Args:
         stages: which server does what, by the name of the stage.
         detector: makes the end-of-turn detector; the embedded server's own by default.
-        transport: how requests travel, for tests and simulated networks; see `RestClient`.
+        transport: makes what carries requests, for tests; see `RestClient`.
         options: of every pipeline; see `TurnPipeline`.
     """
 
@@ -108,7 +108,8 @@ class HeardHere(TurnPipeline):
         for server in self._servers.values():
             key = (server.rest_url, server.endpoint.api_key)
             if key not in self._clients:
-                client = RestClient(server, transport=self._transport() if self._transport else None)
+                carrier = self._transport() if self._transport else None
+                client = RestClient(server, network=self.network, transport=carrier)
                 try:
                     await client.warm()
                 except BaseException:

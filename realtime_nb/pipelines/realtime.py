@@ -31,7 +31,7 @@ class RealtimePipeline(TurnPipeline):
 
     Args:
         session: the Realtime server; None chooses as `connect` does.
-        open_transport: how to connect, for tests and simulated networks; a WebSocket by default.
+        open_transport: how to connect, for tests; a WebSocket by default.
         options: see `TurnPipeline`.
     """
 
@@ -60,6 +60,7 @@ class RealtimePipeline(TurnPipeline):
             server.endpoint,
             settings=self._settings(),
             engine=server.engine,
+            network=self.network,
             open_transport=None if opener is None else lambda: opener(server),
         )
         for tool in self.toolbox:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from realtime_nb.errors import AuthenticationFailed, ConnectionRefused
+from realtime_nb.transport.network import NetworkProfile
+from realtime_nb.transport.network_http import NetworkTransport
 
+from .dry_run import dry_run
+from .http_library import http_library
 from .stage_server import StageServer
 from .turn_run import StageFailed
 
@@ -36,17 +39,19 @@ class RestClient:
 
     Args:
         server: which one.
-        transport: how requests travel (an `httpx` transport of the generation that the installed SDK uses), None for
-            the network.
+        network: the simulated network in between, None for none.
+        transport: what really carries requests (a transport of the library that the installed SDK uses), None for the
+            network.
     """
 
-    def __init__(self, server: StageServer, *, transport: Any = None) -> None:
+    def __init__(self, server: StageServer, *, network: NetworkProfile | None = None, transport: Any = None) -> None:
         import openai
 
         self.server = server
-        limits = _http_library().Limits(keepalive_expiry=KEEP_ALIVE_S)
-        more = {} if transport is None else {"transport": transport}
-        http: Any = openai.DefaultAsyncHttpxClient(limits=limits, event_hooks={"request": [_trace_upload]}, **more)
+        limits = http_library().Limits(keepalive_expiry=KEEP_ALIVE_S)
+        carrier: Any = transport or http_library().AsyncHTTPTransport(limits=limits)
+        carrier = carrier if network is None else NetworkTransport(carrier, network)
+        http: Any = openai.DefaultAsyncHttpxClient(transport=carrier, event_hooks={"request": [_trace_upload]})
         self.sdk: AsyncOpenAI = openai.AsyncOpenAI(
             base_url=server.rest_url, api_key=server.endpoint.api_key or "none", max_retries=0, http_client=http
         )
@@ -60,6 +65,7 @@ class RestClient:
         """
         import openai
 
+        await dry_run()
         try:
             await self.sdk.with_options(timeout=WARM_TIMEOUT_S).models.with_raw_response.list()
         except openai.AuthenticationError as refused:
@@ -101,16 +107,6 @@ async def _trace_upload(request: Any) -> None:
     request.extensions = {**request.extensions, "trace": trace}
 
 
-def _http_library() -> Any:
-    """Return the module that the SDK speaks HTTP with: `httpx`, or `httpx2` since 3.5."""
-    import openai
-
-    bases = openai.DefaultAsyncHttpxClient.__mro__
-    return importlib.import_module(
-        next(base.__module__.split(".")[0] for base in bases if base.__name__ == "AsyncClient")
-    )
-
-
 @contextlib.asynccontextmanager
 async def stage(server: StageServer, timeout_s: float) -> AsyncIterator[None]:
     """Give a stage so much time, and say its failures as `StageFailed`: who, what, what now."""
@@ -146,7 +142,7 @@ async def stage(server: StageServer, timeout_s: float) -> AsyncIterator[None]:
         ) from problem
     except openai.APIError as problem:
         raise StageFailed(f"{who} failed: {_said(problem)}", what_now="Try again.") from problem
-    except (OSError, _http_library().HTTPError) as problem:
+    except (OSError, http_library().HTTPError) as problem:
         raise StageFailed(
             f"{who} broke off: {str(problem) or type(problem).__name__}", what_now="Try again."
         ) from problem

@@ -16,6 +16,7 @@ from realtime_nb.errors import RealtimeError
 from realtime_nb.runtime import runtime
 from realtime_nb.session.tools import Tool
 from realtime_nb.timing.marks import Route
+from realtime_nb.transport.network import NetworkProfile, network_profile
 
 from .across import on_runtime
 from .base import PipelineEvent, Provenance
@@ -52,6 +53,7 @@ class TurnPipeline(ABC):
         tools: functions that the model may call.
         silence_duration_ms: the hold: how long a silence ends the turn. The same for every pipeline.
         timeouts: of the stages.
+        network: a simulated network between the user and every server; see `connect(network=…)`.
 
     Attributes:
         provenance: who answers; complete after `start`.
@@ -69,6 +71,7 @@ class TurnPipeline(ABC):
         tools: Iterable[Tool | Callable[..., Any]] = (),
         silence_duration_ms: int = 500,
         timeouts: Timeouts | None = None,
+        network: str | NetworkProfile | None = None,
     ) -> None:
         self.engine = engine or os.environ.get("REALTIME_NB_ENGINE", "offline")
         self.brain = brain
@@ -77,6 +80,7 @@ class TurnPipeline(ABC):
         self.toolbox = toolbox_of(tools)
         self.silence_duration_ms = silence_duration_ms
         self.timeouts = timeouts or Timeouts()
+        self.network = network_profile(network)
         self.provenance = Provenance(route=self.route, endpoints={}, models={})
         self._busy = False
 
@@ -143,6 +147,7 @@ class TurnPipeline(ABC):
             endpoints={name: server.said for name, server in servers.items()},
             models={name: server.endpoint.model for name, server in servers.items()},
             engine="; ".join(engines),
+            simulated=(self.network.label,) if self.network is not None else (),
             settings={"silence_duration_ms": self.silence_duration_ms, "voice": self.voice, **settings},
         )
 
