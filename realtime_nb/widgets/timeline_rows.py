@@ -7,6 +7,7 @@ not known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
 import msgspec
 
 from realtime_nb.timing.marks import MOMENTS, STAGES, MomentName, Route, StageName, Timeline
