@@ -6,6 +6,7 @@
     events.jsonl     every wire event, one a line: sequence, time_ns, direction, event
     audio.wav        PCM16, 24 kHz, two channels on one clock: left the user, right the assistant as heard
     marks.jsonl      moments that are no wire events: name, time_ns, details
+    index.bin        where each event stands in events.jsonl; can be made again from it, so a reader may do without
 
 Times are nanoseconds since the session began. A reader takes what is there: a recording cut off in the middle of a line
 or of the audio is short, not broken.
@@ -18,6 +19,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .redaction import Redaction
+
 SCHEMA_VERSION = 1
 SAMPLE_RATE_HZ = 24_000
 CHANNELS = 2
@@ -27,23 +30,23 @@ MANIFEST = "manifest.json"
 EVENTS = "events.jsonl"
 AUDIO = "audio.wav"
 MARKS = "marks.jsonl"
-
-SECRET_KEYS = frozenset(
-    {"authorization", "api_key", "apikey", "client_secret", "secret", "token", "access_token", "headers", "password"}
-)
-"""Keys whose values never reach a file, wherever they stand in an event."""
-
-Redaction = Literal["audio", "transcripts"]
+INDEX = "index.bin"
 
 
 class Manifest(msgspec.Struct, kw_only=True):
     """Where a recording comes from.
 
     Attributes:
-        created: ISO 8601 with zone.
-        endpoint: the server, without secrets.
+        created: when the recording was begun, ISO 8601 with zone.
+        session_began: the wall clock at the session's time 0, ISO 8601 with zone; "" when unknown.
+        packages: versions of the libraries that decide what happened.
+        endpoint: the server, without user, password and query.
+        engine: what really computed, as the server or the session says.
         machine: operating system, processor and count of cores.
         ended: why the session ended; None while it runs or when it was cut off.
+        dropped: things that were not written because the disk was too slow.
+        failure: why writing stopped before the session did.
+        notes: what else a reader should know.
         redacted: what was left out on purpose.
     """
 
@@ -52,12 +55,17 @@ class Manifest(msgspec.Struct, kw_only=True):
     realtime_nb: str
     python: str
     machine: str
+    session_began: str = ""
+    packages: dict[str, str] = {}
     endpoint: str
     engine: str = ""
     model: str = ""
     sample_rate_hz: int = SAMPLE_RATE_HZ
     redacted: list[Redaction] = []
     ended: str | None = None
+    dropped: int = 0
+    failure: str | None = None
+    notes: list[str] = []
 
 
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,15 +95,3 @@ def wav_header(n_frames: int) -> bytes:
         *(b"RIFF", min(36 + data, 0xFFFFFFFF), b"WAVE", b"fmt ", 16, 1, CHANNELS, SAMPLE_RATE_HZ),
         *(byte_rate, CHANNELS * 2, 16, b"data", min(data, 0xFFFFFFFF)),
     )
-
-
-def without_secrets(value: Any) -> Any:
-    """Return a JSON value with the values of secret keys replaced by "(removed)"."""
-    if isinstance(value, dict):
-        return {
-            key: "(removed)" if key.lower() in SECRET_KEYS and item else without_secrets(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [without_secrets(item) for item in value]
-    return value

@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
+import logging
 import os
 import platform
 import queue
 import threading
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 import numpy as np
 
 from realtime_nb.errors import ConfigurationError
 
-from .format import AUDIO, EVENTS, MANIFEST, MARKS, Manifest, Mark, RecordedEvent
+from .format import AUDIO, EVENTS, INDEX, MANIFEST, MARKS, Manifest, Mark, RecordedEvent
+from .index import APPEND, AUDIO_DELTA, ENTRY, kind_of
+from .redaction import redacted
+from .secrets import Scrubber, bare_url
 from .stereo import StereoFile
 
 QUEUE_JOBS = 20_000
 FLUSH_EVERY_S = 0.25
+PACKAGES = ("msgspec", "numpy", "websockets")
 
+logger = logging.getLogger(__name__)
 _encoder = msgspec.json.Encoder()
 
 
-def manifest_for(*, endpoint: str, engine: str, model: str, version: str) -> Manifest:
-    """Return a manifest of this machine and this moment."""
+def manifest_for(*, endpoint: str, engine: str, model: str, version: str, session_age_ms: float = 0.0) -> Manifest:
+    """Return a manifest of this machine and this moment. `session_age_ms`: how long the session runs already."""
+    now = datetime.now().astimezone()
     return Manifest(
-        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        created=now.isoformat(timespec="milliseconds"),
+        session_began=(now - timedelta(milliseconds=session_age_ms)).isoformat(timespec="microseconds"),
         realtime_nb=version,
         python=platform.python_version(),
+        packages={name: importlib.metadata.version(name) for name in PACKAGES},
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        endpoint=endpoint,
+        endpoint=bare_url(endpoint),
         engine=engine,
         model=model,
     )
@@ -42,48 +52,71 @@ def manifest_for(*, endpoint: str, engine: str, model: str, version: str) -> Man
 class RecordingWriter:
     """One recording being written. Every method but `close` returns at once and may be called from any thread.
 
+    Args:
+        path: a folder that is not there or empty.
+        manifest: what made it; `manifest.redacted` says what is left out.
+        scrubber: takes secrets out; it is this writer's from now on.
+        on_failure: called once, on the writer's thread, when writing stops because the disk failed.
+
     Attributes:
-        dropped: jobs thrown away because the disk was too slow; 0 in a good recording.
+        dropped: things thrown away because the disk was too slow; 0 in a good recording.
         failure: why writing stopped, None while it goes well.
 
     Raises:
         ConfigurationError: the folder exists and is not empty, or cannot be made.
     """
 
-    def __init__(self, path: str | os.PathLike[str], manifest: Manifest) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        manifest: Manifest,
+        *,
+        scrubber: Scrubber | None = None,
+        on_failure: Callable[[OSError], None] = lambda failure: None,
+    ) -> None:
         self.path = Path(path)
         self.manifest = manifest
         self.dropped = 0
         self.failure: OSError | None = None
+        self._scrubber = scrubber or Scrubber()
+        self._on_failure = on_failure
         self._finished = False
+        self._ended: str | None = None
+        self._offset = 0
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE_JOBS)
-        self._prepare()
-        self._stereo = StereoFile(self.path / AUDIO)
-        self._events: BinaryIO = (self.path / EVENTS).open("ab")
-        self._marks: BinaryIO = (self.path / MARKS).open("ab")
-        self._write_manifest()
+        try:
+            self._open()
+        except OSError as problem:
+            raise ConfigurationError(
+                f"No recording can be written to {self.path}: {problem.strerror or problem}.",
+                what_now="Give a folder on a disk with room that you may write to.",
+            ) from problem
         self._thread = threading.Thread(target=self._work, name="realtime_nb-recording", daemon=True)
         self._thread.start()
 
-    def _prepare(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            if any(self.path.iterdir()):
-                raise ConfigurationError(
-                    f"{self.path} is not empty.", what_now="Give a new folder; a recording is never written over."
-                )
-        except OSError as problem:
-            raise ConfigurationError(f"No recording can be written to {self.path}: {problem}.") from problem
+    def _open(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        if any(self.path.iterdir()):
+            raise ConfigurationError(
+                f"{self.path} is not empty.", what_now="Give a new folder; a recording is never written over."
+            )
+        self._write_manifest()
+        self._stereo = StereoFile(self.path / AUDIO)
+        self._events: BinaryIO = (self.path / EVENTS).open("ab")
+        self._marks: BinaryIO = (self.path / MARKS).open("ab")
+        self._index: BinaryIO = (self.path / INDEX).open("ab")
 
     # --- what happened ------------------------------------------------------------------------------------------
 
-    def event(self, event: RecordedEvent) -> None:
-        """Add a wire event."""
-        self._put(lambda: self._events.write(_encoder.encode(event) + b"\n"))
+    def event(
+        self, sequence: int, time_ns: int, direction: Literal["sent", "received"], event_type: str, frame: str
+    ) -> None:
+        """Add a wire event: its frame as it went over the wire; secrets are taken out on the way."""
+        self._put(lambda: self._write_event(sequence, time_ns, direction, event_type, frame))
 
-    def mark(self, name: str, time_ns: int, **details: Any) -> None:
+    def mark(self, name: str, time_ns: int, details: Mapping[str, Any]) -> None:
         """Add a moment that is no wire event."""
-        self._put(lambda: self._marks.write(_encoder.encode(Mark(name=name, time_ns=time_ns, details=details)) + b"\n"))
+        self._put(lambda: self._write_mark(name, time_ns, details))
 
     def audio(self, channel: int, position: int, pcm16: bytes) -> None:
         """Put 24 kHz PCM16 at sample `position` of channel 0 (user) or 1 (assistant)."""
@@ -94,10 +127,10 @@ class RecordingWriter:
         if self._finished:
             return
         self._finished = True
-        self.manifest.ended = ended
+        self._ended = ended
         threading.Thread(target=self._jobs.put, args=(None,), daemon=True).start()
 
-    def close(self, ended: str | None = None) -> None:
+    def close(self, ended: str | None = "The recording was closed.") -> None:
         """As `finish`, and wait until the files are complete. Closing twice is fine."""
         self.finish(ended)
         self._thread.join()
@@ -105,7 +138,7 @@ class RecordingWriter:
     # --- the thread ---------------------------------------------------------------------------------------------
 
     def _put(self, job: Callable[[], Any]) -> None:
-        if self._finished:
+        if self._finished or self.failure is not None:
             return
         try:
             self._jobs.put_nowait(job)
@@ -115,15 +148,20 @@ class RecordingWriter:
     def _work(self) -> None:
         try:
             while self._drain():
-                self._events.flush()
-                self._marks.flush()
-            self._write_manifest()
+                for file in (self._events, self._index, self._marks, self._stereo):
+                    file.flush()
         except OSError as failure:
-            self.failure = failure
+            self._fail(failure)
+            while self._jobs.get() is not None:
+                continue
         finally:
-            for file in (self._events, self._marks, self._stereo):
+            for closing in (self._events, self._marks, self._stereo, self._index):
                 with contextlib.suppress(OSError):
-                    file.close()
+                    closing.close()
+            self.manifest.dropped = self.dropped
+            self.manifest.ended = None if self._ended is None else self._scrubber.text(self._ended)
+            with contextlib.suppress(OSError):
+                self._write_manifest()
 
     def _drain(self) -> bool:
         """Run what is waiting; False when told to end."""
@@ -135,6 +173,47 @@ class RecordingWriter:
                 job()
                 job = self._jobs.get_nowait()
         return True
+
+    def _fail(self, failure: OSError) -> None:
+        self.failure = failure
+        self.manifest.failure = str(failure)
+        with contextlib.suppress(OSError):
+            self._write_manifest()
+        try:
+            self._on_failure(failure)
+        except Exception:
+            logger.exception("Nobody could be told that the recording to %s stopped.", self.path)
+
+    def _write_event(
+        self, sequence: int, time_ns: int, direction: Literal["sent", "received"], event_type: str, frame: str
+    ) -> None:
+        kind, audio_bytes = kind_of(direction, event_type, frame)
+        if kind in (APPEND, AUDIO_DELTA) and "audio" not in self.manifest.redacted:
+            frame = self._scrubber.known_out(frame)
+            head = f'{{"sequence":{sequence},"time_ns":{time_ns},"direction":"{direction}","event":'
+            line = b"%b%b}\n" % (head.encode(), frame.encode())
+        else:
+            line = self._encoded(sequence, time_ns, direction, frame)
+        self._events.write(line)
+        self._index.write(ENTRY.pack(self._offset, time_ns, len(line), audio_bytes, kind))
+        self._offset += len(line)
+
+    def _encoded(self, sequence: int, time_ns: int, direction: Literal["sent", "received"], frame: str) -> bytes:
+        try:
+            event = msgspec.json.decode(frame)
+        except msgspec.DecodeError:
+            event = None
+        if isinstance(event, dict):
+            event = redacted(self._scrubber.value(event), self.manifest.redacted)
+            line = RecordedEvent(sequence=sequence, time_ns=time_ns, direction=direction, event=event)
+        else:
+            raw = "(redacted)" if self.manifest.redacted else self._scrubber.text(frame)
+            line = RecordedEvent(sequence=sequence, time_ns=time_ns, direction=direction, raw=raw)
+        return _encoder.encode(line) + b"\n"
+
+    def _write_mark(self, name: str, time_ns: int, details: Mapping[str, Any]) -> None:
+        details = redacted(self._scrubber.value(dict(details)), self.manifest.redacted)
+        self._marks.write(_encoder.encode(Mark(name=name, time_ns=time_ns, details=details)) + b"\n")
 
     def _write_manifest(self) -> None:
         part = self.path / f"{MANIFEST}.part"

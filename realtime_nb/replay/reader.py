@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConfigurationError
-from realtime_nb.protocol import server_events as se
-from realtime_nb.protocol.client import ClientProtocol
 from realtime_nb.recording.format import (
     AUDIO,
     CHANNELS,
@@ -27,17 +27,22 @@ from realtime_nb.recording.format import (
     Mark,
     RecordedEvent,
 )
-from realtime_nb.session.event_log import LoggedEvent
-from realtime_nb.session.input_tape import InputTape
-from realtime_nb.session.observers import Observers
-from realtime_nb.session.turn import Turn
-from realtime_nb.session.turn_builder import TurnBuilder
+from realtime_nb.session.regions import Region
+from realtime_nb.session.transcript import TranscriptLine
 
-Line = TypeVar("Line", RecordedEvent, Mark)
+from .event_file import EventFile, unread_note
+from .recorded_turn import RecordedTurn
+
+if TYPE_CHECKING:
+    from .rebuild import Rebuilt
+
+UNKNOWN = "(unknown)"
 
 
 class Recording:
     """A folder that `session.record` wrote. Make one with `Recording.open`.
+
+    Nothing but the index is read before it is asked for, so that an hour opens at once.
 
     Attributes:
         path: the folder.
@@ -48,42 +53,61 @@ class Recording:
     def __init__(self, path: Path, manifest: Manifest, notes: list[str]) -> None:
         self.path = path
         self.manifest = manifest
-        self.notes = notes
+        self._notes = dict.fromkeys(notes, "")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Recording:
         """Open a recording.
 
         Raises:
-            ConfigurationError: there is none, or nothing of it can be understood.
+            ConfigurationError: there is none, or it cannot be read.
         """
         folder = Path(path)
-        try:
-            raw = msgspec.json.decode((folder / MANIFEST).read_bytes())
-            manifest = msgspec.convert(raw, Manifest)
-        except FileNotFoundError as problem:
+        if not folder.is_dir():
+            what = "is a file" if folder.exists() else "does not exist"
+            raise ConfigurationError(f"{folder} {what}.", what_now="Give the folder that session.record() wrote.")
+        if not any((folder / name).is_file() for name in (MANIFEST, EVENTS, AUDIO)):
             raise ConfigurationError(
                 f"{folder} holds no recording.", what_now="Give the folder that session.record() wrote."
-            ) from problem
-        except (msgspec.DecodeError, OSError) as problem:
-            raise ConfigurationError(f"The manifest of {folder} cannot be read: {problem}.") from problem
-        notes = []
-        if manifest.schema_version > SCHEMA_VERSION:
-            notes.append(
-                f"It was made by a newer version (schema {manifest.schema_version}; this one knows {SCHEMA_VERSION}): "
-                "what is unknown is passed over."
             )
-        if manifest.ended is None:
-            notes.append("It was cut off: the session did not end it.")
-        return cls(folder, manifest, notes)
+        notes: list[str] = []
+        try:
+            manifest = _manifest(folder, notes)
+        except OSError as problem:
+            raise ConfigurationError(
+                f"{folder} cannot be read: {problem.strerror or problem}.", what_now="Check its permissions."
+            ) from problem
+        return cls(folder, manifest, [*notes, *_manifest_notes(manifest)])
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about it, in words."""
+        return [note or key for key, note in self._notes.items()]
+
+    # --- what is in the files -----------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def event_file(self) -> EventFile:
+        """The events in place."""
+        return EventFile(self.path, functools.partial(self._note, EVENTS))
 
     def events(self) -> Iterator[RecordedEvent]:
         """Yield the wire events in order; what cannot be read is passed over and noted."""
-        return self._lines(EVENTS, RecordedEvent)
+        return self.event_file.events()
 
     def marks(self) -> Iterator[Mark]:
         """Yield the marks in order."""
-        return self._lines(MARKS, Mark)
+        path, decoder, unread = self.path / MARKS, msgspec.json.Decoder(Mark), 0
+        if not path.exists():
+            return
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    yield decoder.decode(line)
+                except (msgspec.DecodeError, UnicodeError):
+                    unread += 1
+        if unread:
+            self._note(MARKS, unread_note(unread, MARKS))
 
     def stereo(self) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
         """Return both voices, int16 (n_samples, 2) at 24 kHz, mapped from the file: left user, right assistant."""
@@ -103,43 +127,42 @@ class Recording:
         """The assistant's channel, as heard."""
         return AudioClip(np.ascontiguousarray(self.stereo()[:, 1]), SAMPLE_RATE_HZ, title="assistant as heard")
 
-    def turns(self) -> list[Turn]:
-        """Return the turns, rebuilt from the events by the same code that built them live."""
-        protocol = ClientProtocol(retrieve_after_truncate=False)
-        builder = TurnBuilder(Observers(), InputTape())
-        for line in self.events():
-            if line.direction == "received" and line.event is not None:
-                self._replay(line, protocol, builder)
-        return builder.history
+    @property
+    def duration_ms(self) -> float:
+        """From the session's beginning to the last event or sample."""
+        entries = self.event_file.entries
+        last_ms = float(entries["time_ns"].max()) / 1e6 if len(entries) else 0.0
+        return max(last_ms, len(self.stereo()) * 1000 / SAMPLE_RATE_HZ)
 
-    def _replay(self, line: RecordedEvent, protocol: ClientProtocol, builder: TurnBuilder) -> None:
-        frame = msgspec.json.encode(line.event).decode()
-        event = protocol.receive(frame)
-        kind = str((line.event or {}).get("type", ""))
-        logged = LoggedEvent(line.sequence, line.time_ns / 1e6, line.direction, kind, frame)
-        builder.take(event, logged, protocol.config)
-        if isinstance(event, se.OutputAudioDelta) and event.response_id in builder.turns:
-            builder.turns[event.response_id].add_audio(event.delta)
-        if isinstance(event, se.ResponseDone):
-            builder.finish(event.response.id)
+    # --- what happened ------------------------------------------------------------------------------------------
 
-    def _lines(self, name: str, kind: type[Line]) -> Iterator[Line]:
-        path = self.path / name
-        decoder = msgspec.json.Decoder(kind)
-        unread = 0
-        if path.exists():
-            with path.open("rb") as file:
-                for line in file:
-                    try:
-                        yield decoder.decode(line)
-                    except (msgspec.DecodeError, UnicodeError):
-                        unread += 1
-        if unread:
-            self._note(f"{unread} lines of {name} could not be read (a recording cut off ends in half a line).")
+    @functools.cached_property
+    def _rebuilt(self) -> Rebuilt:
+        from .rebuild import rebuild
 
-    def _note(self, note: str) -> None:
-        if note not in self.notes:
-            self.notes.append(note)
+        return rebuild(self)
+
+    def turns(self) -> list[RecordedTurn]:
+        """Return the turns, rebuilt from the events by the same code that built them live; audio is read when used."""
+        return list(self._rebuilt.turns)
+
+    @property
+    def transcript(self) -> list[TranscriptLine]:
+        """The transcript of both sides, in order."""
+        return list(self._rebuilt.transcript)
+
+    @property
+    def regions(self) -> list[Region]:
+        """Speech, hold and response spans on the session's clock."""
+        return list(self._rebuilt.regions)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The session object as the server last sent it."""
+        return dict(self._rebuilt.settings)
+
+    def _note(self, about: str, note: str) -> None:
+        self._notes[about] = note
 
     def __repr__(self) -> str:
         seconds = len(self.stereo()) / SAMPLE_RATE_HZ
@@ -148,3 +171,44 @@ class Recording:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
+
+
+def _manifest(folder: Path, notes: list[str]) -> Manifest:
+    """Return the manifest, or what can be made of it; without one the files still count."""
+    raw: Any = {}
+    path = folder / MANIFEST
+    if not path.exists():
+        notes.append("It has no manifest: what made it is not known.")
+    else:
+        try:
+            raw = msgspec.json.decode(path.read_bytes())
+        except (msgspec.DecodeError, UnicodeError):
+            notes.append("Its manifest cannot be read: what made it is not known.")
+    if not isinstance(raw, dict):
+        notes.append("Its manifest is not one: what made it is not known.")
+        raw = {}
+    created = datetime.fromtimestamp(folder.stat().st_mtime).astimezone().isoformat(timespec="seconds")
+    manifest = Manifest(created=created, realtime_nb=UNKNOWN, python=UNKNOWN, machine=UNKNOWN, endpoint=UNKNOWN)
+    for field in msgspec.structs.fields(Manifest):
+        if field.encode_name in raw:
+            try:
+                setattr(manifest, field.name, msgspec.convert(raw[field.encode_name], field.type))
+            except msgspec.ValidationError:
+                notes.append(f"Its manifest's {field.name} is of another kind than this version knows.")
+    return manifest
+
+
+def _manifest_notes(manifest: Manifest) -> list[str]:
+    notes = list(manifest.notes)
+    if manifest.schema_version > SCHEMA_VERSION:
+        notes.append(
+            f"It was made by a newer version (schema {manifest.schema_version}; this one knows {SCHEMA_VERSION}): "
+            "what is unknown is passed over."
+        )
+    if manifest.failure is not None:
+        notes.append(f"Writing stopped before the session did: {manifest.failure}")
+    if manifest.dropped:
+        notes.append(f"The disk was too slow: {manifest.dropped} things were not written.")
+    if manifest.ended is None:
+        notes.append("It was cut off: the session did not end it.")
+    return notes

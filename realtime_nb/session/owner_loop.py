@@ -34,6 +34,12 @@ def on_owner_loop(
     return cast(Any, anywhere)
 
 
+def call_soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> None:
+    """Call something on another loop, from any thread; no effect once that loop is gone."""
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call, *args)
+
+
 def set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     """Set an event of another loop, from any thread; no effect once that loop is gone."""
     if not loop.is_closed():

@@ -1,124 +1,192 @@
-"""A session on its way into a recording: wire events, and both voices on one clock."""
+"""A session on its way into a recording: wire events, both voices on one clock, and what the wire does not say."""
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
-from typing import Any
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from realtime_nb.errors import RealtimeError
 from realtime_nb.protocol.playback import PlaybackKey
-from realtime_nb.recording.format import RecordedEvent, Redaction, without_secrets
-from realtime_nb.recording.writer import RecordingWriter
+from realtime_nb.recording.lanes import JITTER_MS, Lane
+from realtime_nb.recording.redaction import Redaction
+from realtime_nb.recording.secrets import Scrubber, bare_url
+from realtime_nb.recording.writer import RecordingWriter, manifest_for
 
 from .event_log import LoggedEvent
+from .observers import Observers
+from .owner_loop import call_soon
+from .playback_report import RenderedAt
+from .reconnect import StateRestored
+from .tool_runner import ToolResult
+
+if TYPE_CHECKING:
+    from .session import Session
 
 USER, ASSISTANT = 0, 1
 SAMPLES_PER_MS = 24
-JOIN_SAMPLES = 60 * SAMPLES_PER_MS
-"""Pieces that begin within 60 ms of the last one's end are one stream: frames arrive unevenly."""
 KEPT_PARTS = 64
-TRANSCRIPT_KEYS = frozenset({"transcript", "delta", "text", "arguments", "output", "instructions"})
+KEY_VARIABLES = ("OPENAI_API_KEY", "REALTIME_NB_API_KEY", "REALTIME_NB_CHAT_API_KEY")
 
 
-class Lane:
-    """One channel: where the next piece goes."""
+class _Part:
+    """Received audio of one part that was not rendered yet."""
 
-    def __init__(self, writer: RecordingWriter, channel: int) -> None:
-        self._writer = writer
-        self._channel = channel
-        self._next = 0
+    def __init__(self) -> None:
+        self.waiting = bytearray()
+        self.rendered = 0
 
-    def ended_at(self, now_ms: float, pcm16: bytes) -> None:
-        """Put a piece that ended at session time `now_ms`."""
-        position = int(now_ms * SAMPLES_PER_MS) - len(pcm16) // 2
-        if abs(position - self._next) <= JOIN_SAMPLES or position < self._next:
-            position = self._next
-        self._next = position + len(pcm16) // 2
-        self._writer.audio(self._channel, position, pcm16)
+    def take(self, n_samples: int) -> bytes:
+        """Return what is new up to `n_samples` from the part's beginning."""
+        n_bytes = max(0, n_samples - self.rendered) * 2
+        piece = bytes(self.waiting[:n_bytes])
+        del self.waiting[:n_bytes]
+        self.rendered += len(piece) // 2
+        return piece
 
 
 class SessionRecorder:
     """An observer that writes. On the session's loop; nothing waits for the disk.
 
-    The assistant's channel holds what was rendered, when it was rendered. Without a player it holds what was
-    received, laid out at the speed of speech from its arrival.
+    The assistant's channel holds what was rendered, when it was rendered: at the loudspeaker where the player knows its
+    clock and latency, else when its report came. Without a player it holds what was received, laid out at the speed of
+    speech from its arrival. The user's channel is placed by the arrival of its frames.
 
     Args:
-        writer: where to.
-        redact: "audio" leaves audio out of the events and the WAV, "transcripts" leaves words out.
+        writer: where to; `manifest.redacted` says what is left out.
     """
 
-    def __init__(self, writer: RecordingWriter, *, redact: tuple[Redaction, ...] = ()) -> None:
+    def __init__(self, writer: RecordingWriter) -> None:
         self.writer = writer
-        self._redact = redact
-        self._user = Lane(writer, USER)
-        self._assistant = Lane(writer, ASSISTANT)
-        self._received: dict[PlaybackKey, bytearray] = {}
-        self._rendered: dict[PlaybackKey, int] = {}
+        self._with_audio = "audio" not in writer.manifest.redacted
+        self._user = Lane()
+        self._assistant = Lane()
+        self._parts: dict[PlaybackKey, _Part] = {}
+
+    # --- events and voices --------------------------------------------------------------------------------------
 
     def on_event(self, logged: LoggedEvent) -> None:
-        """Write a wire event, without secrets and what is to be redacted."""
-        line = {
-            "sequence": logged.sequence,
-            "time_ns": int(logged.time_ms * 1e6),
-            "direction": logged.direction,
-        }
-        event = logged.event
-        if set(event) == {"raw"}:
-            self.writer.event(RecordedEvent(**line, raw=str(event["raw"])))  # type: ignore[arg-type]
-            return
-        if "session" in event or "response" in event:
-            event = without_secrets(event)
-        self.writer.event(RecordedEvent(**line, event=self._redacted(event)))  # type: ignore[arg-type]
+        """Write a wire event."""
+        self.writer.event(logged.sequence, int(logged.time_ms * 1e6), logged.direction, logged.event_type, logged.frame)
 
     def on_user_audio(self, pcm16: bytes, now_ms: float) -> None:
         """Write what the user said."""
-        if "audio" not in self._redact:
-            self._user.ended_at(now_ms, pcm16)
+        if self._with_audio:
+            self.writer.audio(USER, self._user.place(now_ms, len(pcm16) // 2), pcm16)
 
     def on_assistant_audio(self, key: PlaybackKey, pcm16: bytes, now_ms: float, audible: bool) -> None:
         """Keep what was received until it is rendered; without a player lay it out from now on."""
-        if "audio" in self._redact:
+        if not self._with_audio:
             return
         if not audible:
-            self._assistant.ended_at(now_ms + len(pcm16) / 48, pcm16)
+            self._write_heard(pcm16, now_ms + len(pcm16) / 48, JITTER_MS)
             return
-        self._received.setdefault(key, bytearray()).extend(pcm16)
-        while len(self._received) > KEPT_PARTS:
-            oldest = next(iter(self._received))
-            del self._received[oldest]
-            self._rendered.pop(oldest, None)
+        self._parts.setdefault(key, _Part()).waiting += pcm16
+        while len(self._parts) > KEPT_PARTS:
+            del self._parts[next(iter(self._parts))]
 
-    def on_rendered(self, key: PlaybackKey, n_samples: int, now_ms: float) -> None:
-        """Write what was newly rendered, ending now."""
-        before = self._rendered.get(key, 0)
-        piece = bytes(self._received.get(key, b"")[before * 2 : n_samples * 2])
+    def on_rendered(self, key: PlaybackKey, n_samples: int, now_ms: float, at: RenderedAt | None = None) -> None:
+        """Write what was newly rendered, and note the report."""
+        details: dict[str, object] = {**key._asdict(), "samples": n_samples}
+        if at is not None:
+            details["at"] = msgspec.to_builtins(at)
+        self._mark("rendered", now_ms, details)
+        if at is None:
+            self._write_new(key, n_samples, now_ms, JITTER_MS)
+        else:
+            self._write_new(key, n_samples, at.time_ms + at.output_latency_ms, at.error_ms)
+
+    def on_interrupted(self, key: PlaybackKey, reason: str, heard_ms: int, now_ms: float) -> None:
+        """Write the last of what was heard, and note the cut."""
+        self._mark("interrupted", now_ms, {**key._asdict(), "reason": reason, "heard_ms": heard_ms})
+        self._write_new(key, heard_ms * SAMPLES_PER_MS, now_ms, JITTER_MS)
+        self._parts.pop(key, None)
+
+    def _write_new(self, key: PlaybackKey, n_samples: int, end_ms: float, error_ms: float) -> None:
+        part = self._parts.get(key)
+        piece = part.take(n_samples) if part is not None else b""
         if piece:
-            self._rendered[key] = before + len(piece) // 2
-            self._assistant.ended_at(now_ms, piece)
+            self._write_heard(piece, end_ms, error_ms)
+
+    def _write_heard(self, pcm16: bytes, end_ms: float, error_ms: float) -> None:
+        position = self._assistant.place(end_ms, len(pcm16) // 2, error_ms=error_ms)
+        self.writer.audio(ASSISTANT, position, pcm16)
+
+    # --- what the wire does not say -----------------------------------------------------------------------------
+
+    def on_speech_end(self, response_id: str, speech_end_ms: float) -> None:
+        """Note the true end of a played clip's speech; it belongs to this response's turn."""
+        self._mark("speech_end", speech_end_ms, {"response_id": response_id})
+
+    def on_tool_result(self, result: ToolResult) -> None:
+        """Note a call that ended, with its times."""
+        self._mark("tool", result.ended_ms or result.started_ms, msgspec.to_builtins(result))
+
+    def on_lost(self, error: RealtimeError) -> None:
+        """Note that the connection broke and will be opened again."""
+        self._mark("lost", None, {"message": error.message})
+
+    def on_restored(self, restored: StateRestored) -> None:
+        """Note what a new connection rebuilt."""
+        self._mark("restored", None, msgspec.to_builtins(restored))
 
     def on_ended(self, error: RealtimeError, now_ms: float) -> None:
         """The session is over: finish the files, without waiting for the disk."""
-        self.writer.mark("ended", int(now_ms * 1e6), message=error.message)
+        self._mark("ended", now_ms, {"message": error.message})
         self.writer.finish(error.message)
 
-    def _redacted(self, event: dict[str, Any]) -> dict[str, Any]:
-        kind = str(event.get("type", ""))
-        audio = kind == "response.output_audio.delta"
-        if "audio" in self._redact:
-            event = _replaced(event, {"audio", "delta"} if audio else {"audio"})
-        if "transcripts" in self._redact and not audio:
-            event = _replaced(event, TRANSCRIPT_KEYS)
-        return event
+    def begin(self, session: Session) -> None:
+        """Take over: write the events that the session still holds, and follow it from now on. On its loop."""
+        now_ms = session.now_ms()
+        self._now_ms = session.now_ms
+        without_audio = 0
+        for logged in session.events:
+            self.on_event(logged)
+            without_audio += logged.audio_left_out_bytes > 0
+        gone = {"events_gone": session.events.dropped, "events_without_audio": without_audio}
+        self._mark("recording_began", now_ms, gone)
+        session.observe(self)
+        if session.closed_reason is not None:
+            self.on_ended(session.closed_reason, now_ms)
+
+    _now_ms = staticmethod(lambda: 0.0)
+
+    def _mark(self, name: str, at_ms: float | None, details: Mapping[str, object]) -> None:
+        self.writer.mark(name, int((self._now_ms() if at_ms is None else at_ms) * 1e6), details)
 
 
-def _replaced(value: Any, keys: AbstractSet[str]) -> Any:
-    if isinstance(value, dict):
-        return {
-            key: "(redacted)" if key in keys and isinstance(item, str) else _replaced(item, keys)
-            for key, item in value.items()
-        }
-    return [_replaced(item, keys) for item in value] if isinstance(value, list) else value
+def record(
+    session: Session,
+    path: str | os.PathLike[str],
+    *,
+    observers: Observers,
+    redact: tuple[Redaction, ...] = (),
+    secrets: tuple[str, ...] = (),
+) -> RecordingWriter:
+    """Begin to record a session. See `Session.record`."""
+    from realtime_nb import __version__
+
+    scrubber = Scrubber((*secrets, *(os.environ.get(name, "") for name in KEY_VARIABLES)))
+    manifest = manifest_for(
+        endpoint=scrubber.text(bare_url(session.endpoint)),
+        engine=session.engine,
+        model=session.model,
+        version=__version__,
+        session_age_ms=session.now_ms(),
+    )
+    manifest.redacted = list(redact)
+
+    def tell(failure: OSError) -> None:
+        problem = f"The recording to {Path(path)} stopped: {failure.strerror or failure}."
+        notice = ("on_notice", "warning", problem, "The session goes on; what was written stays readable.")
+        call_soon(session.loop, observers.tell, *notice)
+
+    writer = RecordingWriter(path, manifest, scrubber=scrubber, on_failure=tell)
+    call_soon(session.loop, SessionRecorder(writer).begin, session)
+    return writer
 
 
-__all__ = ["SessionRecorder"]
+__all__ = ["SessionRecorder", "record"]

@@ -15,8 +15,8 @@ from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
 from realtime_nb.protocol.items import InputAudio, Message
 from realtime_nb.protocol.session_config import SessionConfig
-from realtime_nb.recording.format import Redaction
-from realtime_nb.recording.writer import RecordingWriter, manifest_for
+from realtime_nb.recording.redaction import Redaction
+from realtime_nb.recording.writer import RecordingWriter
 
 from .event_log import EventLog
 from .namespaces import (
@@ -31,9 +31,10 @@ from .owner_loop import on_owner_loop, set_soon
 from .playback_report import PlaybackReport
 from .player import Player
 from .reconnect import StateRestored
-from .recorder import SessionRecorder
+from .recorder import record
 from .regions import Region
 from .speech_input import Pace, SpeechInput, spoken_level_is_silent
+from .tool_runner import ToolResult
 from .tools import Toolbox
 from .transcript import TranscriptLine
 from .turn import Interruption, Turn
@@ -49,8 +50,9 @@ class Session:
     that owns the session. When the last reference to a session goes, its connection is closed.
     """
 
-    def __init__(self, owner: SessionOwner, *, endpoint: str, engine: str) -> None:
+    def __init__(self, owner: SessionOwner, *, endpoint: str, engine: str, secrets: tuple[str, ...] = ()) -> None:
         self._owner = owner
+        self._secrets = secrets
         self._speech = SpeechInput(owner)
         self.endpoint = endpoint
         self.engine = engine
@@ -157,6 +159,7 @@ class Session:
             turn = await self._answered(turns)
         if isinstance(what, AudioClip) and what.speech_end_ms is not None and pace == "realtime":
             turn.marks.speech_end_ms = self._owner.tape.session_ms(start_ms + what.speech_end_ms)
+            self._owner.observers.tell("on_speech_end", turn.response_id, turn.marks.speech_end_ms)
         await self._await_transcript(turn)
         return turn
 
@@ -217,6 +220,11 @@ class Session:
         """The functions that the model may call."""
         return self._owner.tools.toolbox
 
+    @property
+    def tool_calls(self) -> list[ToolResult]:
+        """The calls of these functions so far, oldest first, the last 2000; they fill while they run."""
+        return list(self._owner.tools.results.values())
+
     def tool(self, function: Callable[..., Any] | None = None, **options: Any) -> Any:
         """Offer a function to the model; a decorator, plain or with options.
 
@@ -227,7 +235,7 @@ class Session:
         Args:
             function: with annotated, named parameters.
             options: `name`, `description`, `timeout_s`, `approval` ("never", "always" or a function of the request),
-                `filler` (said when the call is slow) and `filler_after_s`.
+                `approval_timeout_s`, `filler` (said when the call is slow) and `filler_after_s`.
 
         Raises:
             ConfigurationError: the signature cannot be a JSON schema.
@@ -273,24 +281,10 @@ class Session:
             The writer; its `close()` ends the recording before the session does.
 
         Raises:
-            ConfigurationError: nothing can be written there.
+            ConfigurationError: nothing can be written there. When the disk fails later, observers get a warning and the
+                session goes on.
         """
-        from realtime_nb import __version__
-
-        manifest = manifest_for(endpoint=self.endpoint, engine=self.engine, model=self.model, version=__version__)
-        manifest.redacted = list(redact)
-        writer = RecordingWriter(path, manifest)
-        recorder = SessionRecorder(writer, redact=redact)
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._begin_recording, recorder)
-        return writer
-
-    def _begin_recording(self, recorder: SessionRecorder) -> None:
-        for logged in self.events:
-            recorder.on_event(logged)
-        self.observe(recorder)
-        if self.closed_reason is not None:
-            recorder.on_ended(self.closed_reason, self.now_ms())
+        return record(self, path, observers=self._owner.observers, redact=redact, secrets=self._secrets)
 
     def attach_player(self, player: Player) -> Callable[[], None]:
         """Play output audio on `player` from now on, and return how to detach it."""

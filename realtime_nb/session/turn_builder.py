@@ -34,13 +34,14 @@ class TurnBuilder:
         regions: spans for the waveforms.
     """
 
-    def __init__(self, observers: Observers, tape: InputTape) -> None:
+    def __init__(self, observers: Observers, tape: InputTape, *, turn_type: type[Turn] = Turn) -> None:
         self.history: list[Turn] = []
         self.transcript = TranscriptBook()
         self.regions = RegionBook()
         self.turns: dict[str, Turn] = {}
         self._observers = observers
         self._tape = tape
+        self._turn_type = turn_type
         self._config = SessionConfig()
         self._waiting_user_ids: list[str] = []
         self._waiting_events: list[LoggedEvent] = []
@@ -90,6 +91,7 @@ class TurnBuilder:
         turn = self.turn_of_item(key.item_id)
         if turn is not None:
             turn.interrupted, turn.heard_ms = reason, heard_ms
+        self._observers.tell("on_interrupted", key, reason, heard_ms, now_ms)
         if self.transcript.get(key.item_id) is not None and heard_ms == 0:
             self._tell_line(self.transcript.write(key.item_id, "assistant", heard_characters=0, status="cancelled"))
         self._tell_region(self.regions.close(f"response-{key.item_id}", now_ms))
@@ -169,7 +171,7 @@ class TurnBuilder:
             return
         out_of_band = event.response.conversation_id is None
         user_ids = [] if out_of_band else self._waiting_user_ids
-        turn = Turn(event.response.id, list(user_ids), out_of_band=out_of_band)
+        turn = self._turn_type(event.response.id, list(user_ids), out_of_band=out_of_band)
         user_ids.clear()
         turn.events, self._waiting_events = self._waiting_events, []
         turn.user_transcript = self._words(turn.user_item_ids)

@@ -1,40 +1,56 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from realtime_nb.errors import ConfigurationError
-from realtime_nb.recording.format import RecordedEvent, without_secrets
+from realtime_nb.recording.format import AUDIO, EVENTS, INDEX
 from realtime_nb.recording.writer import RecordingWriter, manifest_for
 from realtime_nb.replay.reader import Recording
 
 
-def writer(path: Path) -> RecordingWriter:
-    return RecordingWriter(path, manifest_for(endpoint="here", engine="e", model="m", version="0"))
+def writer(path: Path, **options: Any) -> RecordingWriter:
+    return RecordingWriter(path, manifest_for(endpoint="here", engine="e", model="m", version="0"), **options)
 
 
-def event(number: int) -> RecordedEvent:
-    return RecordedEvent(sequence=number, time_ns=number * 10**6, direction="sent", event={"type": "x", "n": number})
+def add(recording: RecordingWriter, number: int) -> None:
+    recording.event(number, number * 10**6, "sent", "x", f'{{"type": "x", "n": {number}}}')
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     recording = writer(tmp_path / "r")
     for number in range(100):
-        recording.event(event(number))
-    recording.mark("speech_end", 5, who="user")
+        add(recording, number)
+    recording.event(100, 1, "received", "(not an event)", "no json")
+    recording.mark("speech_end", 5, {"who": "user"})
     recording.audio(1, 24, b"\x05\x00" * 24)
     recording.close("done")
     recording.close("again")
     read = Recording.open(tmp_path / "r")
-    assert [line.sequence for line in read.events()] == list(range(100))
+    lines = list(read.events())
+    assert [line.sequence for line in lines] == list(range(101))
+    assert (lines[7].event, lines[7].time_ns, lines[100].raw) == ({"type": "x", "n": 7}, 7_000_000, "no json")
     assert [(mark.name, mark.details) for mark in read.marks()] == [("speech_end", {"who": "user"})]
     assert read.assistant_audio.samples.tolist() == [0] * 24 + [5] * 24
-    assert (read.manifest.ended, read.notes) == ("done", [])
+    assert (read.manifest.ended, read.manifest.dropped, read.notes) == ("done", 0, [])
+
+
+def test_the_manifest_says_where_it_comes_from_without_secrets() -> None:
+    manifest = manifest_for(
+        endpoint="https://ann:pass@host:8000/v1?api-key=abc", engine="e", model="m", version="0", session_age_ms=1500
+    )
+    assert manifest.endpoint == "https://host:8000/v1"
+    assert {"numpy", "msgspec", "websockets"} <= set(manifest.packages)
+    assert manifest.session_began < manifest.created
 
 
 def test_a_folder_that_holds_something_is_never_written_over(tmp_path: Path) -> None:
@@ -48,49 +64,134 @@ def test_a_folder_that_holds_something_is_never_written_over(tmp_path: Path) -> 
 def test_after_close_nothing_is_taken(tmp_path: Path) -> None:
     recording = writer(tmp_path / "r")
     recording.close()
-    recording.event(event(1))
+    add(recording, 1)
     assert list(Recording.open(tmp_path / "r").events()) == []
+
+
+def test_a_full_disk_is_told_once_and_what_was_written_stays(tmp_path: Path) -> None:
+    told: list[OSError] = []
+    failed = threading.Event()
+
+    def tell(failure: OSError) -> None:
+        told.append(failure)
+        failed.set()
+
+    recording = writer(tmp_path / "r", on_failure=tell)
+    add(recording, 0)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    while recording._offset == 0:
+        failed.wait(0.005)
+    recording._stereo.write = full  # type: ignore[method-assign]
+    recording.audio(0, 0, b"\x01\x00")
+    assert failed.wait(20)
+    add(recording, 1)
+    recording.close()
+    assert ([failure.errno for failure in told], recording.failure) == ([errno.ENOSPC], told[0])
+    read = Recording.open(tmp_path / "r")
+    assert [line.sequence for line in read.events()] == [0]
+    assert any("No space left" in note for note in read.notes)
+
+
+def test_frames_of_audio_are_kept_byte_for_byte(tmp_path: Path) -> None:
+    recording = writer(tmp_path / "r")
+    frame = '{"type":"input_audio_buffer.append","audio":"' + "QUJD" * 100 + '"}'
+    recording.event(0, 5, "sent", "input_audio_buffer.append", frame)
+    recording.close()
+    (line,) = (tmp_path / "r" / EVENTS).read_text().splitlines()
+    assert line == f'{{"sequence":0,"time_ns":5,"direction":"sent","event":{frame}}}'
+    assert (tmp_path / "r" / INDEX).stat().st_size == 32
 
 
 KILLED = """
 import sys, time
-from tests.recording.test_writer import writer, event
-recording = writer(__import__("pathlib").Path(sys.argv[1]))
-for number in range(50):
-    recording.event(event(number))
+from pathlib import Path
+from tests.recording.test_writer import writer
+recording = writer(Path(sys.argv[1]))
+began_s = time.monotonic()
+number = 0
+while time.monotonic() < began_s + 1.5:
+    now_ns = time.monotonic_ns()
+    recording.event(number, now_ns, "sent", "x", '{"type": "x"}')
     recording.audio(0, number * 480, b"\\x09\\x00" * 480)
-while recording._jobs.qsize():
-    time.sleep(0.01)
-time.sleep(0.6)
-print("written", flush=True)
+    number += 1
+    time.sleep(0.02)
+print(now_ns, flush=True)
 time.sleep(60)
 """
 
 
-def test_a_killed_process_leaves_a_readable_recording(tmp_path: Path) -> None:
+def test_a_killed_process_loses_less_than_a_second(tmp_path: Path) -> None:
+    """SIGKILL comes right after the last event was handed over, without a moment to write it."""
     path = tmp_path / "r"
     command = [sys.executable, "-c", KILLED, str(path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "written\n"
+        last_ns = int(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
     with (path / "events.jsonl").open("ab") as file:
         file.write(b'{"sequence": 50, "time')
     read = Recording.open(path)
-    assert len(list(read.events())) == 50
-    assert read.user_audio.samples[: 50 * 480].tolist() == [9] * 50 * 480
+    events = list(read.events())
+    assert last_ns - events[-1].time_ns <= 1e9
+    assert [line.sequence for line in events] == list(range(len(events)))
+    assert len(read.user_audio.samples) >= (len(events) - 50) * 480
+    assert (read.user_audio.samples == 9).all()
     assert any("cut off" in note for note in read.notes)
     assert any("could not be read" in note for note in read.notes)
 
 
-def test_secrets_are_removed_wherever_they_stand() -> None:
-    value = {
-        "tools": [{"authorization": "Bearer x", "headers": {"k": "v"}}],
-        "client_secret": {"value": "ek_1"},
-        "a": 1,
-    }
-    text = str(without_secrets(value))
-    assert "Bearer" not in text
-    assert "ek_1" not in text
-    assert without_secrets({"a": [1, {"b": None}], "token": ""}) == {"a": [1, {"b": None}], "token": ""}
+def test_a_recording_cut_in_the_middle_of_the_wav_header_is_silent(tmp_path: Path) -> None:
+    recording = writer(tmp_path / "r")
+    add(recording, 0)
+    recording.audio(0, 0, b"\x01\x00" * 100)
+    recording.close()
+    for size in (0, 20, 44, 47):
+        with (tmp_path / "r" / AUDIO).open("r+b") as file:
+            file.truncate(size)
+        read = Recording.open(tmp_path / "r")
+        assert len(read.stereo()) == 0
+        assert len(list(read.events())) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema_version": "new"}'])
+def test_a_recording_without_a_readable_manifest_is_still_a_recording(tmp_path: Path, content: bytes) -> None:
+    recording = writer(tmp_path / "r")
+    add(recording, 0)
+    recording.close()
+    (tmp_path / "r" / "manifest.json").write_bytes(content)
+    read = Recording.open(tmp_path / "r")
+    assert len(list(read.events())) == 1
+    assert any("manifest" in note for note in read.notes)
+    (tmp_path / "r" / "manifest.json").unlink()
+    assert any("manifest" in note for note in Recording.open(tmp_path / "r").notes)
+
+
+def test_a_newer_schema_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
+    recording = writer(tmp_path / "r")
+    add(recording, 0)
+    recording.close()
+    path = tmp_path / "r" / "manifest.json"
+    manifest = {**msgspec.json.decode(path.read_bytes()), "schema_version": 7, "machine": ["a", "list"], "mood": 1}
+    path.write_bytes(msgspec.json.encode(manifest))
+    with (tmp_path / "r" / EVENTS).open("ab") as file:
+        file.write(b'{"sequence":1,"time_ns":2,"direction":"sent","event":{"type":"y"},"smell":"of roses"}\n')
+        file.write(b'{"sequence":2,"time_ns":3,"direction":"sideways","event":{"type":"z"}}\n')
+    read = Recording.open(tmp_path / "r")
+    assert [line.event["type"] for line in read.events() if line.event] == ["x", "y"]
+    assert (read.manifest.schema_version, read.manifest.model) == (7, "m")
+    assert any("newer version" in note for note in read.notes)
+    assert any("1 line of events.jsonl" in note for note in read.notes)
+
+
+def test_what_is_no_recording_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_text("x")
+    with pytest.raises(ConfigurationError, match="is a file"):
+        Recording.open(tmp_path / "file.txt")
+    with pytest.raises(ConfigurationError, match="no recording"):
+        Recording.open(tmp_path)
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        Recording.open(tmp_path / "nowhere")

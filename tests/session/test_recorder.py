@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
+from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConnectionLost
 from realtime_nb.replay.reader import Recording
+from realtime_nb.session.endpoint import Endpoint
+from realtime_nb.session.opening import open_session
+from realtime_nb.session.playback_report import RenderedAt
+from realtime_nb.session.settings import session_settings
 from realtime_nb.testing.scripted_server import Reply, ScriptedServer
 from tests.session.test_session import HandPlayer, talking, tone, until
 
@@ -86,17 +94,143 @@ async def test_a_broken_session_leaves_a_readable_recording(tmp_path: Path) -> N
     recording = await asyncio.to_thread(Recording.open, tmp_path / "r")
     assert "gone" in str(recording.manifest.ended)
     marks = await asyncio.to_thread(lambda: list(recording.marks()))
-    assert [mark.name for mark in marks] == ["ended"]
+    assert [mark.name for mark in marks] == ["recording_began", "ended"]
     samples = await asyncio.to_thread(lambda: recording.assistant_audio.samples)
     assert np.count_nonzero(samples) == 2 * 4800
 
 
-async def test_keys_never_enter_a_recording(tmp_path: Path) -> None:
-    tool = {"type": "mcp", "server_label": "x", "server_url": "https://x", "authorization": "Bearer sk-hidden"}
-    async with talking(ScriptedServer(), tools=[tool]) as session:
+KEY = "sk-a-key-that-nobody-may-see"
+
+
+async def test_secrets_never_enter_a_recording(tmp_path: Path) -> None:
+    """They are hunted for in every byte of every file: the key, an MCP server's token and headers, client secrets."""
+    hidden = {"mcp": "mcp-token-4711", "header": "header-value-0815", "ek": "ek_0123456789ab", "user": "ann:hunter22"}
+    tool = {
+        "type": "mcp",
+        "server_label": "x",
+        "server_url": f"https://{hidden['user']}@x/mcp?token=query-token-99",
+        "authorization": f"Bearer {hidden['mcp']}",
+        "headers": {"X-Secret": hidden["header"]},
+    }
+    call = ("look_up", f'{{"api_key": "{KEY}", "order": 7}}')
+    server = ScriptedServer(lambda response: Reply(tool_call=call) if len(server.received) < 6 else Reply(text="done"))
+    endpoint = Endpoint(
+        choice="url", base_url=f"https://{hidden['user']}@example.org/v1?api-key={KEY}", model="m", api_key=KEY
+    )
+    async with server.running():
+        settings = session_settings(tools=[tool])
+        session = await open_session(endpoint, settings=settings, open_transport=server.open)
         writer = await asyncio.to_thread(session.record, tmp_path / "r")
-        await session.ask("hello")
+
+        def look_up(api_key: str, order: int) -> str:
+            """Look an order up.
+
+            Args:
+                api_key: of the shop.
+                order: its number.
+            """
+            raise ValueError(f"{api_key} and {hidden['mcp']} are refused by https://{hidden['user']}@shop")
+
+        await asyncio.to_thread(session.tool, look_up)
+
+        await session.ask(f"my key is {KEY}, is it not?")
+        error = {"type": "error", "event_id": "e", "error": {"type": "x", "message": f"{hidden['mcp']} {hidden['ek']}"}}
+        await server.send_raw(json.dumps(error))
+        await server.send_raw(f"not json {KEY} {hidden['header']}")
+        await server.send_raw(json.dumps({"type": "odd", "client_secret": {"value": hidden["ek"]}, "nested": [KEY]}))
+        await until(lambda: session.events[len(session.events) - 1].event_type == "odd")
         await session.aclose()
         await asyncio.to_thread(writer.close)
-    for file in (tmp_path / "r").iterdir():
-        assert b"sk-hidden" not in await asyncio.to_thread(file.read_bytes)
+    for file in await asyncio.to_thread(lambda: sorted((tmp_path / "r").iterdir())):
+        content = await asyncio.to_thread(file.read_bytes)
+        for secret in (KEY, *hidden.values(), "hunter22", "query-token-99"):
+            assert secret.encode() not in content, (file.name, secret)
+    events = await asyncio.to_thread(lambda: list(Recording.open(tmp_path / "r").events()))
+    assert any("look_up" in str(line.event) and "order" in str(line.event) for line in events)
+
+
+async def test_a_failing_disk_is_told_and_the_session_goes_on(tmp_path: Path) -> None:
+    notices: list[tuple[str, str]] = []
+
+    class Listener:
+        def on_notice(self, level: str, message: str, what_now: str) -> None:
+            notices.append((level, message))
+
+    async with talking(ScriptedServer()) as session:
+        session.observe(Listener())
+        writer = await asyncio.to_thread(session.record, tmp_path / "r")
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        writer._write_event = full  # type: ignore[method-assign]
+        assert (await session.ask("hello")).status == "completed"
+        await until(lambda: notices)
+        assert (await session.ask("and again")).status == "completed"
+        await session.aclose()
+        await asyncio.to_thread(writer.close)
+    assert [level for level, _ in notices] == ["warning"]
+    assert "No space left on device" in notices[0][1]
+    recording = await asyncio.to_thread(Recording.open, tmp_path / "r")
+    assert any("No space left" in note for note in recording.notes)
+
+
+async def test_marks_say_what_events_do_not(tmp_path: Path) -> None:
+    server = ScriptedServer(Reply(text="one two three four five", stop_after_words=4))
+    async with talking(server) as session:
+        player = HandPlayer()
+        session.attach_player(player)
+        writer = await asyncio.to_thread(session.record, tmp_path / "r")
+        asking = asyncio.create_task(session.ask("count"))
+        await until(lambda: player.written and next(iter(player.written.values())) == 4 * 4800)
+        (key,) = player.written
+        at = RenderedAt(time_ms=500.0, error_ms=1.5, output_latency_ms=30.0, clock_offset_ms=-7.0)
+        session.playback.rendered(key, 4800, at)
+        player.rendered = {key: 6000}
+        await session.interrupt()
+        await asking
+        await session.aclose()
+        await asyncio.to_thread(writer.close)
+    recording = await asyncio.to_thread(Recording.open, tmp_path / "r")
+    marks = {mark.name: mark for mark in await asyncio.to_thread(lambda: list(recording.marks()))}
+    assert marks["rendered"].details["samples"] == 4800
+    assert marks["rendered"].details["at"] == msgspec.to_builtins(at)
+    assert (marks["interrupted"].details["heard_ms"], marks["interrupted"].details["reason"]) == (250, "button")
+    heard = await asyncio.to_thread(lambda: recording.assistant_audio.samples)
+    assert np.count_nonzero(heard) == 6000
+    assert np.flatnonzero(heard)[0] == (530 - 200) * 24
+    (turn,) = await asyncio.to_thread(recording.turns)
+    assert (turn.interrupted, turn.heard_ms, turn.status) == ("button", 250, "cancelled")
+
+
+async def test_tool_runs_and_true_ends_of_speech_come_back(tmp_path: Path) -> None:
+    server = ScriptedServer(
+        lambda response: Reply(tool_call=("add", "{}")) if response_count() == 1 else Reply(text="three")
+    )
+
+    def response_count() -> int:
+        return server.received.count("response.create")
+
+    clip = AudioClip(tone(400).samples, speech_start_ms=0, speech_end_ms=300)
+    async with talking(server, turn_detection="push_to_talk") as session:
+        writer = await asyncio.to_thread(session.record, tmp_path / "r")
+
+        @session.tool
+        def add() -> int:
+            """Add."""
+            return 3
+
+        live = await session.ask(clip)
+        await session.aclose()
+        await asyncio.to_thread(writer.close)
+    recording = await asyncio.to_thread(Recording.open, tmp_path / "r")
+    asked, answered = await asyncio.to_thread(recording.turns)
+    assert [(result.name, result.output, result.status) for result in asked.tool_results] == [("add", "3", "completed")]
+    assert answered.marks.speech_end_ms == pytest.approx(live.marks.speech_end_ms, abs=0.01)
+    timeline = await asyncio.to_thread(lambda: answered.timeline)
+    assert timeline.ends_at == "first_audible"
+    assert timeline.voice_to_voice_ms is not None
+    assert timeline.stage_ms("tool") is not None
+    assert sum(s.duration_ms for s in timeline.stages) + timeline.unattributed_ms == pytest.approx(
+        timeline.voice_to_voice_ms
+    )

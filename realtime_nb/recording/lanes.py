@@ -1,0 +1,53 @@
+"""Where a piece of audio belongs on the recording's clock, when its moment is known only roughly."""
+
+from __future__ import annotations
+
+from collections import deque
+
+SAMPLES_PER_MS = 24
+JITTER_MS = 60.0
+"""Pieces whose moment is known by their arrival: later by less than this is jitter, not a gap."""
+STEADY_MS = 1000.0
+"""If every piece of so long came late, it was no jitter: the clocks drift apart, and the lane catches up."""
+CORRECT_MS = 5.0
+
+
+class Lane:
+    """One channel. Pieces of a stream join; a gap is a gap.
+
+    Pieces never overlap: audio that arrives faster than it sounds is laid out at the speed of speech.
+    """
+
+    def __init__(self) -> None:
+        self.next = 0
+        self._late: deque[tuple[float, float]] = deque(maxlen=1000)
+
+    def place(self, end_ms: float, n_samples: int, *, error_ms: float = JITTER_MS) -> int:
+        """Return the sample at which a piece begins whose last sample sounded at `end_ms` of the session's clock.
+
+        Args:
+            end_ms: when it ended.
+            n_samples: at 24 kHz.
+            error_ms: by how much `end_ms` may be late.
+        """
+        wanted = round(end_ms * SAMPLES_PER_MS) - n_samples
+        late_ms = (wanted - self.next) / SAMPLES_PER_MS
+        if late_ms > max(error_ms, CORRECT_MS):
+            self._late.clear()
+            self.next = wanted
+        elif late_ms > 0:
+            self._catch_up(end_ms, late_ms)
+        else:
+            self._late.clear()
+        position = max(0, self.next)
+        self.next = position + n_samples
+        return position
+
+    def _catch_up(self, end_ms: float, late_ms: float) -> None:
+        self._late.append((end_ms, late_ms))
+        if end_ms - self._late[0][0] < STEADY_MS:
+            return
+        least_ms = min(late for _, late in self._late)
+        self._late.clear()
+        if least_ms > CORRECT_MS:
+            self.next += round(least_ms * SAMPLES_PER_MS)

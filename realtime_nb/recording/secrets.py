@@ -1,0 +1,141 @@
+"""Keys, tokens and auth headers never reach a file: removed by their name, by their look, and by their value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import msgspec
+
+REMOVED = "(removed)"
+MIN_SECRET_CHARACTERS = 8
+"""Shorter values are not searched for: they would be found inside ordinary words."""
+MAX_KNOWN = 256
+SECRET_KEYS = frozenset(
+    {
+        *("authorization", "proxy_authorization", "headers", "cookie", "set_cookie", "x_api_key", "api_key", "apikey"),
+        *(
+            "openai_api_key",
+            "client_secret",
+            "secret",
+            "secret_key",
+            "password",
+            "passwd",
+            "credentials",
+            "private_key",
+        ),
+        *("token", "access_token", "refresh_token", "id_token", "auth_token", "bearer_token", "ephemeral_key"),
+    }
+)
+"""Names under which a value is removed wherever it stands (`-` counts as `_`)."""
+_LOOKS = re.compile(
+    r"(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|\bek_[A-Za-z0-9_-]{8,}|\b[sr]k-[A-Za-z0-9_-]{16,}"
+    r"|\bhf_[A-Za-z0-9]{20,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{16}\b"
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"
+)
+_USERINFO = re.compile(r"(\w://)[^/\s@\"'<>]+@")
+_QUERY = re.compile(
+    r"(?i)([?&](?:api[-_]?key|key|(?:access_|auth_)?token|secret|sig(?:nature)?|password)=)[^&\s\"'<>#]+"
+)
+
+
+class Scrubber:
+    """Takes secrets out of events and texts. Not thread-safe.
+
+    What was found under a secret name is remembered, and removed wherever else it turns up later: an error message that
+    repeats the key, a tool's arguments.
+
+    Args:
+        known: secrets that the caller knows, such as the key of the connection; those under 8 characters are ignored.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known: dict[str, None] = {}
+        for secret in known:
+            self.learn(secret)
+
+    def learn(self, secret: object) -> None:
+        """Remember every text in a secret value; at most 256 are remembered."""
+        if isinstance(secret, dict):
+            secret = list(secret.values())
+        if isinstance(secret, list):
+            for part in secret:
+                self.learn(part)
+        elif isinstance(secret, str) and secret != REMOVED:
+            bare = re.sub(r"(?i)^(?:bearer|basic)\s+", "", secret.strip())
+            for form in (bare, quote(bare, safe=""), msgspec.json.encode(bare).decode()[1:-1]):
+                if len(form) >= MIN_SECRET_CHARACTERS and len(self._known) < MAX_KNOWN:
+                    self._known[form] = None
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets."""
+        text = self.known_out(text)
+        text = _LOOKS.sub(REMOVED, text)
+        if "://" in text:
+            text = _QUERY.sub(rf"\1{REMOVED}", _USERINFO.sub(r"\1", text))
+        return text
+
+    def known_out(self, text: str) -> str:
+        """Return a text without the secrets that are known by value: enough for base64 audio."""
+        for secret in self._known:
+            if secret in text:
+                text = text.replace(secret, REMOVED)
+        return text
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value without secrets, also those inside texts that are JSON themselves (tool arguments)."""
+        self._learn_from(value)
+        return self._clean(value)
+
+    def _learn_from(self, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if _is_secret(key, value):
+                    self.learn(item)
+                else:
+                    self._learn_from(item)
+        elif isinstance(value, list):
+            for item in value:
+                self._learn_from(item)
+        elif isinstance(value, str) and (inner := _inner_json(value)) is not None:
+            self._learn_from(inner)
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                self.text(key): REMOVED if item and _is_secret(key, value) else self._clean(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, list):
+            return [self._clean(item) for item in value]
+        if not isinstance(value, str):
+            return value
+        inner = _inner_json(value)
+        if inner is not None and (cleaned := self._clean(inner)) != inner:
+            return msgspec.json.encode(cleaned).decode()
+        return self.text(value)
+
+
+def bare_url(url: str) -> str:
+    """Return an address without user, password, query and fragment; a text that is none as it is."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        return url
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _is_secret(key: str, siblings: dict[str, Any]) -> bool:
+    name = key.lower().replace("-", "_")
+    return name in SECRET_KEYS and not (name == "token" and "logprob" in siblings)
+
+
+def _inner_json(text: str) -> Any:
+    if text[:1] not in ("{", "["):
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime_nb.recording.redaction import redacted
+from realtime_nb.recording.secrets import Scrubber, bare_url
+
+
+def test_secrets_are_removed_wherever_they_stand() -> None:
+    value = {
+        "tools": [{"authorization": "Bearer xyz", "headers": {"k": "v", "n": 1}}],
+        "client_secret": {"value": "short"},
+        "X-API-Key": "letmein",
+        "a": 1,
+    }
+    cleaned = Scrubber().value(value)
+    assert cleaned == {
+        "tools": [{"authorization": "(removed)", "headers": "(removed)"}],
+        "client_secret": "(removed)",
+        "X-API-Key": "(removed)",
+        "a": 1,
+    }
+    assert Scrubber().value({"a": [1, {"b": None}], "token": ""}) == {"a": [1, {"b": None}], "token": ""}
+
+
+def test_what_was_secret_once_is_secret_everywhere() -> None:
+    scrubber = Scrubber(["known by value"])
+    scrubber.value({"tools": [{"authorization": "Bearer correct-horse", "headers": {"X-Key": 'with "quotes" in'}}]})
+    error = {"error": {"message": "cannot log in with correct-horse", "more": ["known by value", 'with "quotes" in']}}
+    assert scrubber.value(error) == {"error": {"message": "cannot log in with (removed)", "more": ["(removed)"] * 2}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the key sk-proj-abcdefghijklmnopqrst",
+        "ek_0123456789abcdef",
+        "Authorization: Bearer abcdefgh.ijkl",
+        "https://ann:hunter22@host/v1",
+        "wss://host/v1?model=m&api-key=hunter22",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3.c2lnbmF0dXJl",
+    ],
+)
+def test_secrets_are_known_by_their_look(text: str) -> None:
+    cleaned = Scrubber().text(text)
+    for part in ("abcdefgh", "0123456789", "hunter22", "c2lnbmF0"):
+        assert part not in cleaned
+    assert Scrubber().value({"message": text}) == {"message": cleaned}
+
+
+def test_tool_arguments_are_looked_into() -> None:
+    arguments = msgspec.json.encode({"city": "Oslo", "api_key": "abc"}).decode()
+    cleaned = Scrubber().value({"arguments": arguments, "output": '{"n": 1}'})
+    assert msgspec.json.decode(cleaned["arguments"]) == {"city": "Oslo", "api_key": "(removed)"}
+    assert cleaned["output"] == '{"n": 1}'
+
+
+def test_the_tokens_of_a_transcript_are_words_and_stay() -> None:
+    event = {"logprobs": [{"token": "hello there", "logprob": -0.1}], "usage": {"input_tokens": 3}}
+    scrubber = Scrubber()
+    assert scrubber.value(event) == event
+    assert scrubber.text("hello there") == "hello there"
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text("abc"), inner)
+    )
+)
+def test_what_holds_no_secret_is_left_as_it_is(value: Any) -> None:
+    assert Scrubber().value(value) == value
+
+
+@given(st.text('abcdefgh0123456789/+"\\é', min_size=8, max_size=40), st.text(max_size=20))
+def test_a_known_key_never_comes_through(key: str, around: str) -> None:
+    scrubber = Scrubber([key])
+    event = {"message": around + key + around, "arguments": msgspec.json.encode({"k": key}).decode(), key: 1}
+    assert key.strip() not in str(msgspec.json.decode(msgspec.json.encode(scrubber.value(event))))
+
+
+def test_addresses_lose_user_and_query() -> None:
+    assert bare_url("wss://u:p@host:1/v1/realtime?model=m#x") == "wss://host:1/v1/realtime"
+    assert bare_url("the embedded server (offline)") == "the embedded server (offline)"
+
+
+def test_redaction_takes_sound_or_words() -> None:
+    delta = {"type": "response.output_audio.delta", "delta": "AAAA", "item_id": "i"}
+    words = {"type": "response.output_text.delta", "delta": "hi", "logprobs": [{"token": "hi", "bytes": [104]}]}
+    item = {"item": {"content": [{"type": "input_audio", "audio": "AAAA", "transcript": "hi"}]}}
+    assert redacted(delta, ["audio"])["delta"] == "(redacted)"
+    assert redacted(delta, ["transcripts"]) == delta
+    assert redacted(words, ["audio"]) == words
+    assert redacted(words, ["transcripts"]) == {"type": words["type"], "delta": "(redacted)", "logprobs": "(redacted)"}
+    both = redacted(item, ["audio", "transcripts"])
+    assert "AAAA" not in str(both)
+    assert "hi" not in str(both)
