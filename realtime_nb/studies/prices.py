@@ -172,6 +172,8 @@ PRICES = Prices(
         "gpt-live-transcribe": Price(per_minute=0.017),
         "gpt-realtime-whisper": Price(per_minute=0.017),
         "gpt-4o-mini-tts": Price(text_in=0.6, audio_out=12.0, per_minute=0.015),
+        "gpt-5.4": _text(2.5, 0.25, 15.0),
+        "gpt-5.4-mini": _text(0.75, 0.075, 4.5),
         "gpt-5.1": _text(1.25, 0.125, 10.0),
         "gpt-5": _text(1.25, 0.125, 10.0),
         "gpt-5-mini": _text(0.25, 0.025, 2.0),

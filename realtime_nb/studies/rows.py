@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from realtime_nb.studies.words import word_errors, words_of
 from realtime_nb.timing.marks import STAGE_NAMES, StageName
 
 RowStatus = Literal["completed", "failed", "timed_out", "no_speech", "missing"]
+_NETWORK = re.compile(r"network: (.+?) \(simulated\)")
 ANSWER_BYTES_PER_MS = 48
 """PCM16 mono at 24 kHz, which is what pipelines answer with."""
 
@@ -127,8 +129,10 @@ def with_turn(planned: Row, turn: PipelineTurn, *, prices: Prices = PRICES) -> R
     silence_ms = planned.silence_duration_ms
     if silence_ms is None:
         silence_ms = provenance.settings.get("silence_duration_ms")
+    network = _NETWORK.search("; ".join(provenance.simulated))
     return msgspec.structs.replace(
         planned,
+        network=network[1] if network is not None and planned.network == "none" else planned.network,
         endpoint=planned.endpoint or _joined(provenance.endpoints),
         engine=provenance.engine,
         model=_joined(provenance.models),

@@ -17,6 +17,8 @@ from .network import CONNECTION_SETUP_ROUND_TRIPS, Bucket, Lane, NetworkProfile,
 WAITING_CHUNKS = 1024
 """Received and not yet due or not yet taken; the server waits beyond that, as TCP makes it wait."""
 REQUEST_LINE_BYTES = 32
+KEEPALIVE_EXPIRY_S = 5.0
+"""As httpx and the SDK."""
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -37,11 +39,22 @@ def openai_http_client(network: str | NetworkProfile, **options: Any) -> Any:
 
     profile = network_profile(network)
     client: Any = openai.DefaultAsyncHttpxClient
-    if profile is None:
-        return client(**options)
-    library = importlib.import_module(_library_of(client))
-    limits = importlib.import_module("openai._constants").DEFAULT_CONNECTION_LIMITS
-    return client(transport=NetworkTransport(library.AsyncHTTPTransport(limits=limits), profile), **options)
+    return client(**options) if profile is None else client(transport=openai_transport(profile), **options)
+
+
+def openai_transport(network: NetworkProfile, *, keepalive_expiry_s: float = KEEPALIVE_EXPIRY_S) -> Any:
+    """Return a `NetworkTransport` over sockets for the HTTP library that the installed `openai` uses.
+
+    Args:
+        network: the simulated network.
+        keepalive_expiry_s: how long an idle connection stays open, so that the next request has no set-up.
+    """
+    import openai
+
+    library = importlib.import_module(_library_of(openai.DefaultAsyncHttpxClient))
+    return NetworkTransport(
+        library.AsyncHTTPTransport(limits=library.Limits(keepalive_expiry=keepalive_expiry_s)), network
+    )
 
 
 class NetworkTransport:

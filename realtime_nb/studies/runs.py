@@ -1,0 +1,223 @@
+"""Runs that were planned, one after the other: what fails is noted, what stops leaves the rest "missing" with why."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from realtime_nb.audio import AudioClip
+from realtime_nb.errors import RealtimeError
+from realtime_nb.pipelines.base import Pipeline, PipelineEvent, collect
+from realtime_nb.studies.journal import Journal
+from realtime_nb.studies.prices import PRICES, Prices
+from realtime_nb.studies.progress import NoProgress, Progress
+from realtime_nb.studies.provenance import now
+from realtime_nb.studies.rows import Row, with_turn
+
+FAILURES = ("failed", "timed_out")
+_TRY_AGAIN = re.compile(r"(?:try again in|retry[- ]after:?)\s*(\d+(?:\.\d+)?)\s*(ms|s|m(?:in)?)?\b", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, None: 1.0}
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """How runs are done; see `compare`."""
+
+    warmups: int = 1
+    give_up_after: int = 5
+    wait_when_limited_s: float = 0.0
+    timeout_s: float = 180.0
+
+
+class Lane:
+    """One pipeline and how it fares.
+
+    Args:
+        pipeline: it.
+        ours: whether the comparison made it and closes it.
+    """
+
+    def __init__(self, pipeline: Pipeline, *, ours: bool) -> None:
+        self.pipeline = pipeline
+        self.ours = ours
+        self.given_up = ""
+        self._in_a_row = 0
+
+    def took(self, row: Row, give_up_after: int) -> None:
+        """Note how a run ended."""
+        self._in_a_row = self._in_a_row + 1 if row.status in FAILURES else 0
+        if self._in_a_row >= give_up_after:
+            self.given_up = f"not run: {self._in_a_row} runs in a row failed before, the last one with: {row.error}"
+
+
+class Runs:
+    """Does what is planned. `rows` is whole at any time: what was not run is "missing".
+
+    Args:
+        plan: in the order to run.
+        clips: by name.
+        lanes: by pipeline's name.
+        rules: of failing and waiting.
+        journal: where rows go as they come; rows that it already has are not run again.
+        progress: what is told.
+        on_event: gets every event.
+        on_row: gets every finished row.
+        prices: for the costs.
+    """
+
+    def __init__(
+        self,
+        plan: Sequence[Row],
+        clips: Mapping[str, AudioClip],
+        lanes: Mapping[str, Lane],
+        rules: Rules,
+        *,
+        journal: Journal | None = None,
+        progress: Progress | None = None,
+        on_event: Callable[[Row, PipelineEvent], None] | None = None,
+        on_row: Callable[[Row], None] | None = None,
+        prices: Prices = PRICES,
+    ) -> None:
+        self.rows = list(plan)
+        self._clips = clips
+        self._lanes = lanes
+        self._rules = rules
+        self._journal = journal
+        self._progress = progress or NoProgress()
+        self._on_event = on_event
+        self._on_row = on_row
+        self._prices = prices
+        for run, row in (journal.done if journal is not None else {}).items():
+            self.rows[run] = row
+
+    async def run(self) -> str:
+        """Run everything; return why it ended early, "" when it did not.
+
+        Cancelling once ends it early; cancelling again while it closes what it opened is a cancellation.
+        """
+        stopped = ""
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None:
+                task.uncancel()
+            n_run = sum(row.status != "missing" for row in self.rows)
+            stopped = f"stopped after {n_run} of {len(self.rows)} runs"
+            self._explain_missing(stopped)
+        finally:
+            await self._close()
+        return stopped
+
+    async def _run(self) -> None:
+        todo = [row for row in self.rows if row.status == "missing"]
+        for name in dict.fromkeys(row.pipeline for row in todo):
+            await self._start(self._lanes[name], self._clips[todo[0].clip])
+        for row in todo:
+            lane = self._lanes[row.pipeline]
+            if lane.given_up:
+                self.rows[row.run] = msgspec.structs.replace(row, error=lane.given_up)
+                self._progress.ended(self.rows[row.run])
+                continue
+            self._progress.began(row)
+            done = await self._one(row, lane)
+            await self._keep(done)
+            lane.took(done, self._rules.give_up_after)
+            await self._wait_if_limited(done)
+
+    async def _start(self, lane: Lane, clip: AudioClip) -> None:
+        try:
+            async with asyncio.timeout(self._rules.timeout_s):
+                await lane.pipeline.start()
+        except TimeoutError:
+            lane.given_up = f"not run: it did not start within {self._rules.timeout_s:g} s"
+        except RealtimeError as problem:
+            lane.given_up = f"not run: it could not start: {problem}"
+        for _ in range(0 if lane.given_up else self._rules.warmups):
+            await self._turn(Row(), lane, clip, None)
+
+    async def _one(self, row: Row, lane: Lane) -> Row:
+        row = msgspec.structs.replace(row, started=now(), error="")
+        tell = self._on_event
+        on_event = None if tell is None else lambda event: tell(row, event)
+        return await self._turn(row, lane, self._clips[row.clip], on_event)
+
+    async def _turn(
+        self, row: Row, lane: Lane, clip: AudioClip, on_event: Callable[[PipelineEvent], None] | None
+    ) -> Row:
+        """Run one turn; whatever goes wrong is in the row."""
+        limit_s = self._rules.timeout_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await lane.pipeline.reset()
+                turn = await collect(lane.pipeline, clip, on_event=on_event)
+        except TimeoutError:
+            return _failed(row, lane, "timed_out", f"The run did not end within {limit_s:g} s.")
+        except RealtimeError as problem:
+            return _failed(row, lane, "failed", str(problem))
+        except Exception as problem:  # a bug in one run must not cost the others
+            return _failed(row, lane, "failed", f"The pipeline broke: {problem!r}. Please report this.")
+        return with_turn(row, turn, prices=self._prices)
+
+    async def _keep(self, row: Row) -> None:
+        """Keep a row here and in the journal, also when it is cancelled meanwhile."""
+        self.rows[row.run] = row
+        self._progress.ended(row)
+        if self._on_row is not None:
+            self._on_row(row)
+        if self._journal is not None:
+            await _finished(asyncio.create_task(asyncio.to_thread(self._journal.append, row)))
+
+    async def _wait_if_limited(self, row: Row) -> None:
+        if self._rules.wait_when_limited_s > 0 and row.status == "failed":
+            wait_s = asked_wait_s(row.error)
+            if wait_s is not None:
+                await asyncio.sleep(min(wait_s, self._rules.wait_when_limited_s))
+
+    def _explain_missing(self, why: str) -> None:
+        for index, row in enumerate(self.rows):
+            if row.status == "missing":
+                self.rows[index] = msgspec.structs.replace(row, error=f"not run: {why}")
+
+    async def _close(self) -> None:
+        for lane in self._lanes.values():
+            if lane.ours:
+                try:
+                    await lane.pipeline.aclose()
+                except RealtimeError:
+                    continue
+
+
+def asked_wait_s(error: str) -> float | None:
+    """Return how long a server asked to wait ("Please try again in 1.2s"), in seconds; None when it did not."""
+    found = _TRY_AGAIN.search(error)
+    if found is None:
+        return None
+    unit = found[2].lower() if found[2] else None
+    return float(found[1]) * _SECONDS[unit]
+
+
+def _failed(row: Row, lane: Lane, status: str, error: str) -> Row:
+    provenance = lane.pipeline.provenance
+    return msgspec.structs.replace(
+        row,
+        status=status,
+        error=error,
+        engine=provenance.engine,
+        simulated="; ".join(provenance.simulated) or row.simulated,
+    )
+
+
+async def _finished(task: asyncio.Task[None]) -> None:
+    """Wait for a task to its end; a cancellation meanwhile comes after it."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as problem:
+            cancelled = problem
+    task.result()
+    if cancelled is not None:
+        raise cancelled
