@@ -103,7 +103,9 @@ def row(
     )
 
 
-def laid(route: str = "chain", *, source: str = "measured", error_ms: float = 0.0, skip: Sequence[str] = ()) -> Timeline:
+def laid(
+    route: str = "chain", *, source: str = "measured", error_ms: float = 0.0, skip: Sequence[str] = ()
+) -> Timeline:
     """Return a timeline with every moment of a route but those skipped; a transcript beside realtime's path."""
     marks = Marks()
     at_ms = 10_000.0

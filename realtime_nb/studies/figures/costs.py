@@ -9,14 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from realtime_nb.studies.figures.look import Line, Look, Size, Theme, lines, look
+from realtime_nb.studies.figures.names import name_lines, row_height_in
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
 from realtime_nb.studies.figures.source import comparison_of, provenance_line
-from realtime_nb.studies.figures.stages import name_lines
 from realtime_nb.studies.rows import Row
 from realtime_nb.studies.statistics import LEVEL, MIN_N
 
 RESAMPLES = 2_000
-INTERVAL = "95 % percentile bootstrap over turns"
+INTERVAL = "95 % percentile bootstrap interval over turns"
 MINUTE = "Per minute: cost of all turns ÷ minutes of answer audio in them."
 
 
@@ -80,7 +80,8 @@ def costs(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> Pr
     _bars(right, minutes, drawn, style)
     left.set_xlabel("US cents a turn")
     right.set_xlabel("US cents a minute")
-    left.set_yticks(range(len(names)), [f"{name_lines(name)}\nn = {turns[name].n}" for name in names])
+    labels = [f"{name_lines(name)}\nn = {turns[name].n}" for name in names]
+    left.set_yticks(range(len(names)), labels)
     right.set_yticks(range(len(names)), [""] * len(names))
     ran = [row for row in comparison.rows if row.status != "missing"]
     priced = sum(row.cost_usd is not None for row in ran)
@@ -93,7 +94,7 @@ def costs(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> Pr
         subtitle=f"n = {priced} of {len(ran)} runs with a cost; {unpriced}",
         notes=[MINUTE, f"Prices: {'; '.join(sources) or 'no source given'}."],
         provenance=provenance_line(comparison, interval=INTERVAL),
-        plot_in=style.row_in * 1.9 * max(len(names), 2),
+        plot_in=row_height_in(labels, style, at_least=style.row_in * 1.7) * max(len(names), 2),
         columns=2,
         alt_text="Cost of a turn. " + "; ".join(f"{name}: {cents(turns[name].usd)}" for name in names),
     )

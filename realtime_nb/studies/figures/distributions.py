@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.figures.look import Line, Look, Size, Theme, lines, look, milliseconds
+from realtime_nb.studies.figures.names import short_name
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
 from realtime_nb.studies.figures.source import comparison_of, counted, measured, provenance_line
 from realtime_nb.studies.statistics import percentile
@@ -97,8 +98,9 @@ def _line_handles(
             color=drawn[name].colour,
             linestyle=drawn[name].dashes,
             marker=drawn[name].marker,
+            markersize=style.text_pt * 0.7,
             linewidth=style.line_pt,
-            label=f"{name} (n = {len(values[name])} of {len(comparison.of(name))})",
+            label=f"{short_name(name)} (n = {len(values[name])} of {len(comparison.of(name))})",
         )
         for name in comparison.pipelines
     ]
@@ -124,7 +126,9 @@ def turn_gaps(source: Any, *, theme: Theme = "light", size: Size = "notebook") -
     for axes, name in zip(grid, names, strict=True):
         _histogram(axes, values[name], edges, drawn[name], style)
         axes.set_ylim(0, tallest * 1.08)
-        axes.set_title(f"{name}: {_percentiles(values[name])}", loc="left", fontsize=style.small_pt, color=style.ink)
+        axes.set_title(
+            f"{short_name(name)}: {_percentiles(values[name])}", loc="left", fontsize=style.small_pt, color=style.ink
+        )
         axes.tick_params(labelbottom=axes is grid[-1])
     grid[-1].set_xlabel("gap between the user's last and the answer's first sound, ms")
     middle = grid[len(grid) // 2]

@@ -21,7 +21,7 @@ STAGE_COLOURS: Mapping[StageName, str] = {
     "upload": "#4D4D4D",
     "transcription": "#CC79A7",
     "tool_choice": "#8C510A",
-    "tool": "#A6DBA0",
+    "tool": "#7FBC41",
     "first_text": "#0072B2",
     "sentence": "#56B4E9",
     "first_audio": "#F0E442",
@@ -41,8 +41,6 @@ STAGE_WORDS: Mapping[StageName, str] = {
     "leading_silence": "leading silence",
     "output": "output",
 }
-UNATTRIBUTED_HATCH = "////"
-SIMULATED_HATCH = "...."
 
 
 Dashes = Literal["-", "--", ":", "-."]
@@ -84,6 +82,8 @@ class Look(NamedTuple):
     small_pt: float
     line_pt: float
     dpi: float
+    unattributed_hatch: str
+    simulated_hatch: str
 
 
 _LIGHT = {"theme": "light", "paper": "#FFFFFF", "ink": "#1A1A1A", "muted": "#595959", "grid": "#D0D0D0"}
@@ -98,6 +98,8 @@ _NOTEBOOK = {
     "small_pt": 8.5,
     "line_pt": 1.8,
     "dpi": 110.0,
+    "unattributed_hatch": "////",
+    "simulated_hatch": "....",
 }
 _PROJECTOR = {
     "width_in": 16.0,
@@ -108,6 +110,8 @@ _PROJECTOR = {
     "small_pt": 18.0,
     "line_pt": 3.2,
     "dpi": 80.0,
+    "unattributed_hatch": "//",
+    "simulated_hatch": "..",
 }
 
 

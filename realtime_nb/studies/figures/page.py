@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -25,6 +26,7 @@ from matplotlib.transforms import Bbox
 from realtime_nb.studies.figures.look import Look
 
 LINE_SPACING = 1.25
+_BEFORE_UNIT = re.compile(r"(\d) (ms|%|runs|turn|pairs|cores)\b")
 PASSES = 3
 """Ticks change with the size of the axes, and that size with the ticks' labels: a few rounds settle it."""
 
@@ -136,8 +138,9 @@ def wrapped(text: str, size_pt: float, width_px: float, dpi: float, weight: str 
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
-        for word in paragraph.split():
-            longer = f"{line} {word}".strip()
+        # Not `split()`: no-break spaces hold "n = 79" together.
+        for word in _BEFORE_UNIT.sub("\\1\u00a0\\2", paragraph).replace("n = ", "n\u00a0=\u00a0").split(" "):
+            longer = f"{line} {word}" if line else word
             if line and width(longer) > width_px:
                 lines.append(line)
                 line = word
@@ -195,6 +198,7 @@ def _lay_out(
     dpi = figure.dpi
     gap, pad = 0.6 * look.text_pt * dpi / 72, look.text_pt * dpi / 72
     width, plot = figure.get_figwidth() * dpi, plot_in * dpi
+    between = 3 * gap
     rows = -(-len(figure.axes) // columns)
     head = pad + sum(_height(part) + gap for part in above)
     foot = pad + sum(_height(part) + gap for part in below)
@@ -203,10 +207,10 @@ def _lay_out(
         axes_height = sum(tops) + sum(bottoms) + rows * plot + (rows - 1) * gap
         height = head + axes_height + foot
         figure.set_size_inches(width / dpi, height / dpi)
-        inner = (width - 2 * pad - sum(lefts) - sum(rights) - (columns - 1) * gap) / columns
+        inner = (width - 2 * pad - sum(lefts) - sum(rights) - (columns - 1) * between) / columns
         for index, axes in enumerate(figure.axes):
             row, column = divmod(index, columns)
-            left = pad + sum(lefts[: column + 1]) + sum(rights[:column]) + column * (inner + gap)
+            left = pad + sum(lefts[: column + 1]) + sum(rights[:column]) + column * (inner + between)
             top = head + sum(tops[: row + 1]) + sum(bottoms[:row]) + row * (plot + gap)
             box = Bbox.from_bounds(left / width, 1 - (top + plot) / height, inner / width, plot / height)
             axes.set_position(box)

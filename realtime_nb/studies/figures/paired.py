@@ -8,10 +8,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from realtime_nb.errors import ConfigurationError
-from realtime_nb.studies.figures.look import Size, Theme, look, milliseconds
+from realtime_nb.studies.figures.look import Look, Size, Theme, look, milliseconds
+from realtime_nb.studies.figures.names import name_lines, row_height_in, short_name
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
 from realtime_nb.studies.figures.source import comparison_of, counted, median_of, provenance_line
-from realtime_nb.studies.figures.stages import name_lines
 
 SLOWER, FASTER = "#D55E00", "#0072B2"
 SPREAD = 0.5
@@ -66,7 +66,10 @@ def paired_differences(
     axes.set_yticks(range(len(clips)), [name_lines(clip) for clip in clips])
     axes.set_ylim(len(clips) - 0.5, -0.5)
     axes.margins(x=0.08)
-    axes.set_xlabel(f"{first} − {second}, ms of voice-to-voice")
+    one, other = short_name(first), short_name(second)
+    axes.set_xlabel(
+        f"{one} − {other},\nms of voice-to-voice" if len(one + other) > 40 else f"{one} − {other}, ms of voice-to-voice"
+    )
     interval = (
         f"95 % interval {middle.low:,.0f} to {middle.high:,.0f} ms"
         if middle.low is not None and middle.high is not None
@@ -74,26 +77,40 @@ def paired_differences(
     )
     said = f"median difference {milliseconds(middle.value)} ({interval}), {len(pairs)} pairs"
     rows = [*comparison.of(first), *comparison.of(second)]
-    tall = max(name_lines(clip).count("\n") + 1 for clip in clips)
+    row_in = row_height_in(map(name_lines, clips), style, at_least=style.row_in)
     return finish(
         figure,
         style,
-        title=f"{first} against {second}, pair by pair",
+        title=f"{one} against {other}, pair by pair",
         subtitle=f"{said}\n{counted(rows)}; {_unpaired(len(pairs), len(rows))}",
-        handles=[
-            _dot("o", SLOWER, f"{first} slower", style.ink),
-            _dot("s", FASTER, f"{first} faster", style.ink),
-            Line2D([], [], color=style.ink, linestyle="--", linewidth=style.line_pt, label="median difference"),
-            Patch(facecolor=style.band, edgecolor=style.muted, label="its interval"),
-        ],
+        handles=_handles(one, middle.low is not None, style),
         provenance=provenance_line(comparison, interval="95 % bootstrap interval of the median difference"),
-        plot_in=style.row_in * (0.6 + 0.4 * tall) * 1.15 * max(len(clips), 3),
+        plot_in=row_in * max(len(clips), 3),
         alt_text=f"Differences of {first} and {second} on {len(clips)} clips: {said}.",
     )
 
 
-def _dot(marker: str, colour: str, label: str, edge: str) -> Line2D:
-    return Line2D([], [], marker=marker, color=colour, markeredgecolor=edge, linestyle="none", label=label)
+def _handles(first: str, with_interval: bool, style: Look) -> list[Line2D | Patch]:
+    def dot(marker: str, colour: str, label: str) -> Line2D:
+        size = style.text_pt * 0.6
+        return Line2D(
+            [],
+            [],
+            marker=marker,
+            color=colour,
+            markeredgecolor=style.ink,
+            markersize=size,
+            linestyle="none",
+            label=label,
+        )
+
+    interval = [Patch(facecolor=style.band, edgecolor=style.muted, label="its interval")] if with_interval else []
+    return [
+        dot("o", SLOWER, f"{first} slower"),
+        dot("s", FASTER, f"{first} faster"),
+        Line2D([], [], color=style.ink, linestyle="--", linewidth=style.line_pt, label="median difference"),
+        *interval,
+    ]
 
 
 def _unpaired(n_pairs: int, n_rows: int) -> str:

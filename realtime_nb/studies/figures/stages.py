@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from realtime_nb.studies.figures.look import (
-    SIMULATED_HATCH,
     STAGE_COLOURS,
     STAGE_WORDS,
-    UNATTRIBUTED_HATCH,
     Look,
     Size,
     Theme,
@@ -23,24 +20,18 @@ from realtime_nb.studies.figures.look import (
     look,
     milliseconds,
 )
+from realtime_nb.studies.figures.names import name_lines, row_height_in
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
 from realtime_nb.studies.figures.source import comparison_of, counted, measured, median_of, provenance_line
 from realtime_nb.studies.rows import Row
 from realtime_nb.studies.statistics import Estimate
 from realtime_nb.timing.marks import STAGE_NAMES
 
-NAME_LETTERS = 22
 UNATTRIBUTED = "unattributed"
 ADDS_UP = (
     "Medians of stages need not add up to the median of the whole: the diamond is the measured median of "
     "voice-to-voice, with its interval."
 )
-
-
-def name_lines(name: str) -> str:
-    """Return a pipeline's or clip's name in lines short enough for an axis; three at most."""
-    lines = textwrap.wrap(name, NAME_LETTERS) or [name]
-    return "\n".join(lines if len(lines) <= 3 else [*lines[:2], lines[2][: NAME_LETTERS - 1] + "…"])
 
 
 def stage_medians(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> ProvenFigure:
@@ -80,7 +71,7 @@ def stage_medians(source: Any, *, theme: Theme = "light", size: Size = "notebook
         notes=[ADDS_UP, *_partial(usable), *_no_interval(wholes)],
         handles=_handles(used, style, any_simulated),
         provenance=provenance_line(comparison, interval="95 % bootstrap interval of the median"),
-        plot_in=style.row_in * 2.4 * len(names),
+        plot_in=row_height_in(labels, style, at_least=style.row_in * 2.2) * len(names),
         alt_text="Stacked medians of stages. "
         + "; ".join(f"{name}: " + _said(wholes[name], stacks[name]) for name in names),
     )
@@ -107,10 +98,10 @@ def _stack(axes: Axes, place: int, stack: dict[str, float], style: Look, simulat
             place,
             duration_ms,
             left=left,
-            height=0.6,
+            height=0.54,
             color=colour,
             edgecolor=style.ink if plain else style.paper,
-            hatch=UNATTRIBUTED_HATCH if plain else SIMULATED_HATCH if simulated else "",
+            hatch=style.unattributed_hatch if plain else style.simulated_hatch if simulated else "",
             linewidth=0.8,
             gid=stage,
         )
@@ -131,7 +122,7 @@ def _stack(axes: Axes, place: int, stack: dict[str, float], style: Look, simulat
 
 def _whole(axes: Axes, place: int, whole: Estimate, style: Look) -> None:
     """Mark the median of the whole in the gap below the bar, so that it hides no stage."""
-    at = place + 0.38
+    at = place + 0.4
     if whole.value is None:
         axes.text(0, place, " nothing was measured", va="center", fontsize=style.small_pt, color=style.ink)
         return
@@ -158,12 +149,20 @@ def _handles(used: Sequence[str], style: Look, simulated: bool) -> list[Patch | 
     handles: list[Patch | Line2D] = []
     for stage in used:
         if stage == UNATTRIBUTED:
-            handles.append(Patch(facecolor=style.paper, edgecolor=style.ink, hatch=UNATTRIBUTED_HATCH, label=stage))
+            handles.append(
+                Patch(facecolor=style.paper, edgecolor=style.ink, hatch=style.unattributed_hatch, label=stage)
+            )
         else:
-            handles.append(Patch(facecolor=STAGE_COLOURS[stage], edgecolor=style.muted, label=STAGE_WORDS[stage]))  # type: ignore[index]
+            colour, words = STAGE_COLOURS[stage], STAGE_WORDS[stage]  # type: ignore[index]
+            handles.append(Patch(facecolor=colour, edgecolor=style.muted, label=words))
     if simulated:
-        handles.append(Patch(facecolor=style.paper, edgecolor=style.ink, hatch=SIMULATED_HATCH, label="simulated"))
-    diamond = Line2D([], [], color=style.ink, marker="D", linewidth=style.line_pt, label="voice-to-voice")
+        handles.append(
+            Patch(facecolor=style.paper, edgecolor=style.ink, hatch=style.simulated_hatch, label="simulated")
+        )
+    size = style.text_pt * 0.6
+    diamond = Line2D(
+        [], [], color=style.ink, marker="D", markersize=size, linewidth=style.line_pt, label="voice-to-voice"
+    )
     return [*handles, diamond]
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import Provenance
 from realtime_nb.studies.figures.look import (
-    SIMULATED_HATCH,
     STAGE_COLOURS,
     STAGE_WORDS,
-    UNATTRIBUTED_HATCH,
     Look,
     Size,
     Theme,
@@ -23,7 +22,8 @@ from realtime_nb.studies.figures.look import (
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
 from realtime_nb.timing.marks import Moment, MomentName, Timeline
 
-LEAST_VISIBLE_PX = 2.0
+FARTHEST = 1.3
+"""What ran beside the path and ended later than this many times the whole is drawn at the edge, with its time."""
 
 
 class _Bar(NamedTuple):
@@ -84,7 +84,7 @@ def waterfall(
         subtitle=counted,
         notes=_notes(timeline),
         provenance=_line(timeline, provenance or getattr(turn, "provenance", None), machine, date),
-        handles=_handles(bars, style),
+        handles=_handles(bars, total is not None, style),
         plot_in=style.row_in * max(rows, 1),
         alt_text=f"Waterfall of one turn. {counted}. "
         + "; ".join(f"{bar.label}: {milliseconds(bar.duration_ms)}" for bar in bars),
@@ -98,7 +98,7 @@ def _bars(timeline: Timeline, began: Moment, style: Look) -> list[_Bar]:
             stage.start_ms - began.time_ms,
             stage.duration_ms,
             STAGE_COLOURS[stage.name],
-            SIMULATED_HATCH if stage.source == "simulated" else "",
+            style.simulated_hatch if stage.source == "simulated" else "",
             milliseconds(stage.duration_ms)
             + (f" ± {stage.error_ms:.0f}" if stage.error_ms else "")
             + (f" ({stage.source})" if stage.source != "measured" else ""),
@@ -111,7 +111,7 @@ def _bars(timeline: Timeline, began: Moment, style: Look) -> list[_Bar]:
             start - began.time_ms,
             end - start,
             style.paper,
-            UNATTRIBUTED_HATCH,
+            style.unattributed_hatch,
             milliseconds(end - start),
         )
         for start, end in timeline.unattributed
@@ -123,9 +123,10 @@ def _draw(axes: Axes, bars: list[_Bar], timeline: Timeline, began: Moment, style
     beside: list[tuple[MomentName, float]] = [
         (name, timeline.moments[name].time_ms - began.time_ms) for name in timeline.beside
     ]
-    latest = max([bar.start_ms + bar.duration_ms for bar in bars] + [at_ms for _, at_ms in beside] + [1.0])
+    end_ms = max([bar.start_ms + bar.duration_ms for bar in bars] + [1.0])
+    latest = max([end_ms, *(min(at_ms, end_ms * FARTHEST) for _, at_ms in beside)])
     # Room at the right for the numbers of bars that end late.
-    axes.set_xlim(0, latest * 1.32)
+    axes.set_xlim(min([0.0, *(at_ms for _, at_ms in beside), *(bar.start_ms for bar in bars)]), latest * 1.32)
     for row, bar in enumerate(bars):
         axes.barh(
             row,
@@ -139,9 +140,11 @@ def _draw(axes: Axes, bars: list[_Bar], timeline: Timeline, began: Moment, style
             gid=bar.label,
         )
         _write(axes, bar.start_ms + bar.duration_ms, row, bar.words, style)
-    for row, (name, at_ms) in enumerate(beside, start=len(bars)):
-        axes.plot([at_ms], [row], marker="D", color=style.muted, markersize=style.text_pt * 0.6, gid=f"beside {name}")
-        _write(axes, at_ms, row, f"at {milliseconds(at_ms)}", style)
+    for row, (_, at_ms) in enumerate(beside, start=len(bars)):
+        shown_ms = min(at_ms, end_ms * FARTHEST)
+        marker = ">" if shown_ms < at_ms else "D"
+        axes.plot([shown_ms], [row], marker=marker, color=style.muted, markersize=style.text_pt * 0.6)
+        _write(axes, shown_ms, row, f"at {milliseconds(at_ms)}", style)
     if timeline.voice_to_voice_ms is not None:
         axes.axvline(timeline.voice_to_voice_ms, color=style.ink, linewidth=1.2, linestyle="--", gid="voice to voice")
     labels = [bar.label for bar in bars] + [f"{name.replace('_', ' ')} (in parallel)" for name, _ in beside]
@@ -163,11 +166,13 @@ def _write(axes: Axes, at_ms: float, row: int, words: str, style: Look) -> None:
     )
 
 
-def _handles(bars: list[_Bar], style: Look) -> list[Patch]:
+def _handles(bars: list[_Bar], with_end: bool, style: Look) -> list[Patch | Line2D]:
     """Return a legend for the hatches only: bars are named on the axis."""
-    names = {UNATTRIBUTED_HATCH: "unattributed: no stage explains it", SIMULATED_HATCH: "simulated"}
+    names = {style.unattributed_hatch: "unattributed: no stage explains it", style.simulated_hatch: "simulated"}
     used = [hatch for hatch in names if any(bar.hatch == hatch for bar in bars)]
-    return [Patch(facecolor=style.paper, edgecolor=style.ink, hatch=hatch, label=names[hatch]) for hatch in used]
+    end = Line2D([], [], color=style.ink, linewidth=1.2, linestyle="--", label="voice-to-voice")
+    patches = [Patch(facecolor=style.paper, edgecolor=style.ink, hatch=hatch, label=names[hatch]) for hatch in used]
+    return [*patches, end] if with_end else [*patches]
 
 
 def _notes(timeline: Timeline) -> list[str]:
