@@ -106,6 +106,15 @@ class EmbeddedServer:
             clock=unix_clock,
         )
         self._bucket = TokenBucket(limits.tokens_per_minute, clock)
+        self._rest = RestApi(
+            engines,
+            host=host,
+            keys=keys,
+            client_secrets=self._client_secrets,
+            limits=limits,
+            bucket=self._bucket,
+            unix_clock=unix_clock,
+        )
         self._ids = IdFactory()
         self._connections: dict[RealtimeConnection, asyncio.Task[Any]] = {}
         self._server: _QuietServer | None = None
@@ -198,11 +207,11 @@ class EmbeddedServer:
             await asyncio.sleep(0.005)
 
     async def drain(self, patience_s: float) -> None:
-        """Take no more sessions and wait until no response is in progress, at most so long. `aclose` comes next."""
+        """Take nothing more and wait until no response is in progress, at most so long. `aclose` comes next."""
         self._draining = True
         try:
             async with asyncio.timeout(patience_s):
-                await asyncio.gather(*(connection.quiet() for connection in self._connections))
+                await asyncio.gather(self._rest.drain(), *(connection.quiet() for connection in self._connections))
         except TimeoutError:
             logger.warning("some responses did not end in %g s; they are cut off", patience_s)
 
@@ -224,16 +233,7 @@ class EmbeddedServer:
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        rest = RestApi(
-            self.engines,
-            host=self._host,
-            keys=self._keys,
-            client_secrets=self._client_secrets,
-            limits=self._limits,
-            bucket=self._bucket,
-            unix_clock=self._unix_clock,
-        )
-        return Starlette(routes=[*rest.routes(), WebSocketRoute("/v1/realtime", self._realtime)])
+        return Starlette(routes=[*self._rest.routes(), WebSocketRoute("/v1/realtime", self._realtime)])
 
     async def _realtime(self, websocket: WebSocket) -> None:
         if self._draining:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,6 +18,7 @@ from realtime_nb.server.admission import Keyring, offered_key, origin_allowed
 from realtime_nb.server.chat_completions import ChatCompletions
 from realtime_nb.server.client_secrets import ClientSecrets
 from realtime_nb.server.limits import Limits
+from realtime_nb.server.metering import rate_limit_headers
 from realtime_nb.server.refusals import PROBLEMS, ClientLeft, answer_to, refusal
 from realtime_nb.server.request_body import read_body
 from realtime_nb.server.speech import Speech
@@ -60,6 +63,9 @@ class RestApi:
         self._keys = keys
         self._client_secrets = client_secrets
         self._ids = IdFactory()
+        self._bucket = bucket
+        self._busy: set[asyncio.Task[Any]] = set()
+        self._draining = False
         self._transcriptions = Transcriptions(engines, bucket)
         self._speech = Speech(engines, bucket)
         self._chat = ChatCompletions(engines, bucket, limits, unix_clock)
@@ -77,24 +83,41 @@ class RestApi:
             Route("/v1/audio/speech", self._guarded(self._speech.create, speaks), methods=["POST"]),
         ]
 
+    async def drain(self) -> None:
+        """Take no more work and wait until what was taken is answered. Cancelling is safe."""
+        self._draining = True
+        if self._busy:
+            await asyncio.wait(self._busy)
+
     def _guarded(self, endpoint: Endpoint, *engines: Capabilities) -> Endpoint:
         shown = f"{self._engines.name}: {' + '.join(engine.name for engine in engines)}" if engines else ""
         engine_header = shown.encode("latin-1", "replace").decode("latin-1")
 
         async def guarded(request: Request) -> Response:
+            self._note_busy()
             answer = await self._answer(endpoint, request)
             answer.headers["x-request-id"] = self._ids.new("req")
             if engine_header:
                 answer.headers[ENGINE_HEADER] = engine_header
+                answer.headers.update(rate_limit_headers(self._bucket))
             return answer
 
         return guarded
+
+    def _note_busy(self) -> None:
+        """Note the task that serves this request, the sending of its answer included."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
         if not origin_allowed(request.headers.get("origin"), host=self._host):
             return refusal(403, "This origin may not use the server.", "invalid_origin")
         if not self._keys.accepts(offered_key(request.headers, [])):
             return refusal(401, "Incorrect API key provided.", "invalid_api_key")
+        if self._draining:
+            return refusal(503, "The server is shutting down.", "server_shutting_down")
         try:
             return await endpoint(request)
         except PROBLEMS as problem:
