@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from realtime_nb.errors import ConnectionLost
+from realtime_nb.session.playback_report import RenderedAt
 from realtime_nb.timing.clock import monotonic_ms
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.link_clock import RoundTrips
@@ -127,6 +128,19 @@ class LinkClient:
             n=trips.n,
             offset_ms=trips.offset_ms + self._session_offset_ms(),
             offset_error_ms=trips.offset_error_ms if trips.n else 0.0,
+        )
+
+    def rendered_at(self, time_client_ms: float, output_latency_ms: float) -> RenderedAt | None:
+        """Return a moment of the browser's clock on the session's, with its error; None before the first exchange."""
+        trips = self.round_trips
+        if not trips.n:
+            return None
+        offset_ms = trips.offset_ms + self._session_offset_ms()
+        return RenderedAt(
+            time_ms=time_client_ms + offset_ms,
+            error_ms=trips.offset_error_ms,
+            output_latency_ms=output_latency_ms,
+            clock_offset_ms=offset_ms,
         )
 
     async def run(self, receive: Callable[[messages.Message | BinaryFrame], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from realtime_nb.session.playback_report import RenderedAt
 from realtime_nb.widgets.loops import call_on, hand_to
 from realtime_nb.widgets.playback_feed import PlaybackFeed, PlaybackReport, StreamKey
 
@@ -52,6 +53,6 @@ class LoopReport:
         self._report = report
         self._loop = loop
 
-    def rendered(self, key: Any, n_samples: int) -> None:
+    def rendered(self, key: Any, n_samples: int, at: RenderedAt | None = None) -> None:
         """Pass on."""
-        hand_to(self._loop, self._report.rendered, key, n_samples)
+        hand_to(self._loop, self._report.rendered, key, n_samples, at)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from realtime_nb.audio.format import PCM16_BYTES_PER_MS, WIRE_SAMPLE_RATE_HZ
+from realtime_nb.session.playback_report import RenderedAt
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.link_client import LinkClient
 
@@ -30,8 +31,8 @@ _flush_ids = itertools.count(1)
 class PlaybackReport(Protocol):
     """Who wants to know what was heard: `session.playback`. Called on the runtime loop."""
 
-    def rendered(self, key: Any, n_samples: int) -> object:
-        """`n_samples` of the stream (24 kHz, cumulative) were rendered."""
+    def rendered(self, key: Any, n_samples: int, at: RenderedAt | None = None) -> object:
+        """`n_samples` of the stream (24 kHz, cumulative) were rendered, the last of them `at` this moment."""
 
 
 class _Stream:
@@ -187,7 +188,8 @@ class PlaybackFeed:
         through = message.drained and stream.end_sent
         moved = stream.advance(stream.sent - stream.base if through else message.rendered_samples)
         if moved and self.report is not None:
-            self.report.rendered(stream.key, stream.rendered)
+            at = client.rendered_at(message.time_client_ms, message.output_latency_ms)
+            self.report.rendered(stream.key, stream.rendered, at)
         if through:
             self._streams.pop(stream.key, None)
             self._overflowed.discard(stream.key)

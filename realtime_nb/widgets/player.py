@@ -7,6 +7,7 @@ from typing import Any
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.runtime import Runtime
+from realtime_nb.session.playback_report import RenderedAt
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.base import Desk, LinkedWidget, bundled
 from realtime_nb.widgets.link_client import LinkClient
@@ -28,7 +29,7 @@ class PlayerDesk(Desk):
         self._plays = 0
         self._commands |= {"play": self._play, "stop": self._stop}
 
-    def rendered(self, key: Any, n_samples: int) -> None:
+    def rendered(self, key: Any, n_samples: int, at: RenderedAt | None = None) -> None:
         """Take the feed's count of the current play."""
         if key == self._key:
             self.heard_samples = n_samples

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from realtime_nb.errors import RealtimeError
+from realtime_nb.session.playback_report import RenderedAt
 
 
 class FakeEvents:
@@ -26,7 +27,7 @@ class FakePlayback:
     def __init__(self) -> None:
         self.counts: dict[tuple[str, int], int] = {}
 
-    def rendered(self, key: tuple[str, int], n_samples: int) -> None:
+    def rendered(self, key: tuple[str, int], n_samples: int, at: RenderedAt | None = None) -> None:
         self.counts[tuple(key)] = n_samples
 
 
