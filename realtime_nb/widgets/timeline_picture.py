@@ -16,7 +16,7 @@ COLORS: Mapping[str, str] = {
     "upload": "#4D4D4D",
     "transcription": "#CC79A7",
     "tool_choice": "#8C510A",
-    "tool": "#A6DBA0",
+    "tool": "#7FBC41",
     "first_text": "#0072B2",
     "sentence": "#56B4E9",
     "first_audio": "#F0E442",

@@ -7,6 +7,7 @@ without a display.
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import re
 from collections.abc import Sequence
@@ -27,8 +28,8 @@ from realtime_nb.studies.figures.look import Look
 
 LINE_SPACING = 1.25
 _BEFORE_UNIT = re.compile(r"(\d) (ms|%|runs|turn|pairs|cores)\b")
-PASSES = 3
-"""Ticks change with the size of the axes, and that size with the ticks' labels: a few rounds settle it."""
+PASSES = 2
+"""Ticks change with the size of the axes, and that size with the ticks' labels: two rounds settle it."""
 
 
 class ProvenFigure(Figure):
@@ -129,23 +130,24 @@ def finish(
 
 def wrapped(text: str, size_pt: float, width_px: float, dpi: float, weight: str = "normal") -> str:
     """Return text broken into lines that fit, by the widths of its letters; long words are left whole."""
-    renderer = FigureCanvasAgg(Figure(dpi=dpi)).get_renderer()
+    renderer = FigureCanvasAgg(Figure(figsize=(1, 1), dpi=dpi)).get_renderer()
     font = FontProperties(size=size_pt, weight=weight)
 
-    def width(words: str) -> float:
-        return renderer.get_text_width_height_descent(words, font, ismath=False)[0]
+    @functools.cache
+    def width(word: str) -> float:
+        return renderer.get_text_width_height_descent(word, font, ismath=False)[0]
 
     lines: list[str] = []
     for paragraph in text.split("\n"):
-        line = ""
+        line, filled = "", 0.0
         # Not `split()`: no-break spaces hold "n = 79" together.
         for word in _BEFORE_UNIT.sub("\\1\u00a0\\2", paragraph).replace("n = ", "n\u00a0=\u00a0").split(" "):
-            longer = f"{line} {word}" if line else word
-            if line and width(longer) > width_px:
+            filled += width("n n") - 2 * width("n") + width(word)
+            if line and filled > width_px:
                 lines.append(line)
-                line = word
+                line, filled = word, width(word)
             else:
-                line = longer
+                line = f"{line} {word}" if line else word
         lines.append(line)
     return "\n".join(lines)
 
