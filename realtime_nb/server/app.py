@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 
 SHUTTING_DOWN = Goodbye(1001, "The server is shutting down.")
 STOP_TIMEOUT_S = 5.0
+KEEP_ALIVE_S = 75
+"""Longer than a question takes to ask: a client's warm connection is still there when the question ends."""
 
 
 class _AbortableProtocol(WebSocketsSansIOProtocol):
@@ -196,6 +198,7 @@ class EmbeddedServer:
                 ws_ping_interval=self._limits.ping_s,
                 ws_ping_timeout=self._limits.ping_s,
                 ws_per_message_deflate=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=int(STOP_TIMEOUT_S),
             )
         )
