@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import warnings
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from realtime_nb.errors import ConfigurationError
+from realtime_nb.recording.folders import folder_for
 from realtime_nb.runtime import runtime
 from realtime_nb.session.barge_in import BargeIn
 from realtime_nb.session.endpoint import Endpoint, choose_endpoint
@@ -21,6 +24,7 @@ from realtime_nb.transport.network import network_profile
 
 if TYPE_CHECKING:
     from realtime_nb.engines.base import ChatModel
+    from realtime_nb.recording.redaction import Redaction
     from realtime_nb.transport.faults import Faults
     from realtime_nb.transport.network import NetworkProfile
 
@@ -62,6 +66,8 @@ class Connecting:
         if not self._quiet:
             self._quiet = True
             print(f"Connected to {session.endpoint}. {session.engine or session.model} answers.")  # noqa: T201
+            for writer in session.recordings:
+                print(f"Everything is recorded to {writer.path}.")  # noqa: T201
         return session
 
     def __repr__(self) -> str:
@@ -82,6 +88,8 @@ def connect(
     reconnect: Reconnect | None = None,
     faults: Faults | None = None,
     network: str | NetworkProfile | None = None,
+    record: str | os.PathLike[str] | bool = False,
+    redact: tuple[Redaction, ...] = (),
     **settings: Any,
 ) -> Connecting:
     """Open a session with a Realtime server.
@@ -109,6 +117,9 @@ def connect(
         faults: what goes wrong on the way, for tests and teaching; see `realtime_nb.testing.faults`.
         network: a simulated network in between: "LAN", "home Wi-Fi", "conference Wi-Fi", "4G", "transatlantic", or a
             `realtime_nb.testing.faults.NetworkProfile`.
+        record: a new folder to record everything into (see `Session.record`), or True for a dated one in `recordings`.
+            The environment's `REALTIME_NB_RECORD` names a folder in which every session gets a dated one.
+        redact: what the recording leaves out: "audio", "transcripts".
         settings: `instructions`, `voice`, `turn_detection` ("server_vad", "push_to_talk", …), `transcription`,
             `output_modalities`, `tools`, and any other key of the session object; see `session_settings`.
 
@@ -127,6 +138,7 @@ def connect(
         wanted,
         engine=engine,
         chat=chat,
+        recording=(record, redact),
         options={
             "timeout_s": timeout_s,
             "barge_in": barge_in,
@@ -144,6 +156,7 @@ async def _open(
     *,
     engine: str,
     chat: str | ChatModel | None,
+    recording: tuple[str | os.PathLike[str] | bool, tuple[Redaction, ...]],
     options: dict[str, Any],
 ) -> Session:
     label = ""
@@ -155,4 +168,23 @@ async def _open(
         endpoint = msgspec.structs.replace(
             endpoint, base_url=server.url, api_key=server.token, model=endpoint.model or server.engines.model
         )
-    return await open_session(endpoint, settings=settings, engine=label, **options)
+    session = await open_session(endpoint, settings=settings, engine=label, **options)
+    await _record(session, *recording)
+    return session
+
+
+async def _record(session: Session, record: str | os.PathLike[str] | bool, redact: tuple[Redaction, ...]) -> None:
+    """Begin to record, if it was asked for. What only the environment asked for may fail with a warning."""
+
+    def begin() -> None:
+        folder = folder_for(record)
+        if folder is not None:
+            session.record(folder, redact=redact)
+
+    try:
+        await asyncio.to_thread(begin)
+    except ConfigurationError as problem:
+        if record is not False:
+            await session.aclose()
+            raise
+        warnings.warn(f"This session is not recorded: {problem}", RuntimeWarning, stacklevel=2)

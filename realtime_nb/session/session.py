@@ -53,6 +53,7 @@ class Session:
     def __init__(self, owner: SessionOwner, *, endpoint: str, engine: str, secrets: tuple[str, ...] = ()) -> None:
         self._owner = owner
         self._secrets = secrets
+        self.recordings: list[RecordingWriter] = []
         self._speech = SpeechInput(owner)
         self.endpoint = endpoint
         self.engine = engine
@@ -284,7 +285,9 @@ class Session:
             ConfigurationError: nothing can be written there. When the disk fails later, observers get a warning and the
                 session goes on.
         """
-        return record(self, path, observers=self._owner.observers, redact=redact, secrets=self._secrets)
+        writer = record(self, path, observers=self._owner.observers, redact=redact, secrets=self._secrets)
+        self.recordings.append(writer)
+        return writer
 
     def attach_player(self, player: Player) -> Callable[[], None]:
         """Play output audio on `player` from now on, and return how to detach it."""

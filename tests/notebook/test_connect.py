@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,34 @@ async def test_faults_and_recovery_are_one_argument_each() -> None:
                 await asyncio.sleep(0.01)
         assert session.history[-1].status == "lost"
         assert (await session.ask("hello")).status == "completed"
+
+
+async def test_a_session_can_be_recorded_from_its_beginning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with realtime_nb.connect(record=tmp_path / "r", redact=("audio",)) as session:
+        await session.ask("hello")
+    await asyncio.to_thread(session.recordings[0].close)
+    recording = await asyncio.to_thread(realtime_nb.Recording.open, tmp_path / "r")
+    (turn,) = await asyncio.to_thread(recording.turns)
+    assert (turn.user_transcript, recording.manifest.redacted) == ("hello", ["audio"])
+    first = await asyncio.to_thread(lambda: next(recording.events()))
+    assert first.event is not None
+    assert first.event["type"] == "session.created"
+    assert f"recorded to {tmp_path / 'r'}" in capsys.readouterr().out
+
+
+async def test_the_environment_can_ask_for_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REALTIME_NB_RECORD", str(tmp_path / "all"))
+    async with realtime_nb.connect(quiet=True) as session:
+        pass
+    assert session.recordings[0].path.parent == tmp_path / "all"
+    await asyncio.to_thread(session.recordings[0].close)
+
+
+async def test_a_place_that_cannot_be_written_to_is_said_and_nothing_is_left_open(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").write_text("x")
+    with pytest.raises(ConfigurationError, match="not empty"):
+        await realtime_nb.connect(quiet=True, record=tmp_path / "taken")
+    async with asyncio.timeout(10):
+        while session_tasks():
+            await asyncio.sleep(0.02)
