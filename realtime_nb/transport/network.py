@@ -100,6 +100,8 @@ class Bucket:
 
     def leaves_s(self, now_s: float, n_bytes: int) -> float:
         """Return when the last of `n_bytes` that are handed over at `now_s` has left."""
+        if not self._seconds_per_byte:
+            return now_s
         self._paid_until_s = max(self._paid_until_s, now_s) + n_bytes * self._seconds_per_byte
         return max(now_s, self._paid_until_s - BURST_BYTES * self._seconds_per_byte)
 
