@@ -102,6 +102,7 @@ class StreamingChainPipeline(ChainPipeline):
     """The chain with the answer streamed: every sentence goes to the voice as soon as it is complete."""
 
     route: ClassVar[Route] = "chain-streaming"
+    connections: ClassVar[int] = 1 + PARALLEL_SENTENCES
 
     async def _reply(self, turn: TurnRun, messages: list[dict[str, Any]], answer: ChatAnswer) -> None:
         sentences: asyncio.Queue[asyncio.Queue[_Chunk] | None] = asyncio.Queue(PARALLEL_SENTENCES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -75,6 +75,9 @@ class HeardHere(TurnPipeline):
         options: of every pipeline; see `TurnPipeline`.
     """
 
+    connections: ClassVar[int] = 1
+    """Requests to one server under way at once."""
+
     def __init__(
         self,
         stages: dict[StageKind, StageEndpoint | None],
@@ -109,13 +112,8 @@ class HeardHere(TurnPipeline):
             key = (server.rest_url, server.endpoint.api_key)
             if key not in self._clients:
                 carrier = self._transport() if self._transport else None
-                client = RestClient(server, network=self.network, transport=carrier)
-                try:
-                    await client.warm()
-                except BaseException:
-                    await client.aclose()
-                    raise
-                self._clients[key] = client
+                self._clients[key] = RestClient(server, network=self.network, transport=carrier)
+        await asyncio.gather(*(client.warm(self.connections) for client in self._clients.values()))
         if not self.provenance.endpoints:
             named = {str(kind): server for kind, server in self._servers.items()}
             detector = await asyncio.to_thread(self._make_detector)
@@ -160,6 +158,8 @@ class HeardHere(TurnPipeline):
         except asyncio.CancelledError:
             await cancel_and_wait(answering)
             raise
+        for client in self._clients.values():
+            client.used()
         turn.finish("completed")
 
     async def _listen(self, turn: TurnRun, speaking: Speaking, ear: Ear) -> asyncio.Task[list[dict[str, Any]]] | None:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from realtime_nb.errors import AuthenticationFailed, ConnectionRefused
+from realtime_nb.errors import AuthenticationFailed, ConnectionRefused, RealtimeError
+from realtime_nb.timing.clock import monotonic_ms
 from realtime_nb.transport.network import NetworkProfile
 from realtime_nb.transport.network_http import NetworkTransport
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE_S = 120.0
 WARM_TIMEOUT_S = 10.0
+FRESH_MS = 30_000.0
+"""A connection unused for longer may have been closed by the other side: it is tried before the next turn."""
 
 NAMES = {
     "transcription": "The transcription",
@@ -48,6 +51,7 @@ class RestClient:
         import openai
 
         self.server = server
+        self._warm_ms = float("-inf")
         limits = http_library().Limits(keepalive_expiry=KEEP_ALIVE_S)
         carrier: Any = transport or http_library().AsyncHTTPTransport(limits=limits)
         carrier = carrier if network is None else NetworkTransport(carrier, network)
@@ -56,29 +60,46 @@ class RestClient:
             base_url=server.rest_url, api_key=server.endpoint.api_key or "none", max_retries=0, http_client=http
         )
 
-    async def warm(self) -> None:
-        """Open the connection, so that the first request is as fast as the tenth.
+    async def warm(self, connections: int = 1) -> None:
+        """Open connections, so that the first requests are as fast as the tenth. Fresh ones are left alone.
+
+        Args:
+            connections: how many requests will be under way at once.
 
         Raises:
             ConnectionRefused: nobody is there.
             AuthenticationFailed: the key is refused.
         """
+        if monotonic_ms() - self._warm_ms < FRESH_MS:
+            return
+        await dry_run()
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(self._ask()) for _ in range(connections)]
+        for problem in filter(None, (task.result() for task in asked)):
+            raise problem
+        self.used()
+
+    def used(self) -> None:
+        """Note that requests were just made."""
+        self._warm_ms = monotonic_ms()
+
+    async def _ask(self) -> RealtimeError | None:
         import openai
 
-        await dry_run()
         try:
             await self.sdk.with_options(timeout=WARM_TIMEOUT_S).models.with_raw_response.list()
-        except openai.AuthenticationError as refused:
-            raise AuthenticationFailed(
+        except openai.AuthenticationError:
+            return AuthenticationFailed(
                 f"{self.server.said} refused the key.",
                 what_now="Check OPENAI_API_KEY or api_key=, or unset both to use the embedded server.",
-            ) from refused
+            )
         except openai.APIConnectionError as problem:
-            raise ConnectionRefused(
+            return ConnectionRefused(
                 f"{self.server.said} cannot be reached: {problem}", what_now="Check the address and the network."
-            ) from problem
+            )
         except openai.APIError:  # a server without a list of models is warm all the same
-            return
+            return None
+        return None
 
     async def aclose(self) -> None:
         """Close the connections. Twice is fine."""
