@@ -16,7 +16,7 @@
     │   ├── AuthenticationFailed      the server refused the key
     │   ├── SessionClosed             ended well; nothing more can be sent
     │   ├── ServerRejected            the server answered an `error` event to something we sent
-    │   └── ResponseFailed            `response.done` with status `failed`
+    │   └── ResponseFailed            `response.done` with status `failed`, or none came in time
     └── EngineError
         ├── EngineUnavailable         the engine cannot start here (and what to install)
         ├── EngineOverloaded          it works, but takes no more for now
@@ -164,7 +164,7 @@ class ServerRejected(SessionError):
 
 
 class ResponseFailed(SessionError):
-    """A response ended with status `failed`."""
+    """A response ended with status `failed`, or the server fell silent before its end."""
 
 
 class EngineError(RealtimeError):

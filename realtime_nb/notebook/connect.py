@@ -14,6 +14,7 @@ import msgspec
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.recording.folders import folder_for
 from realtime_nb.runtime import runtime
+from realtime_nb.session.answer_watch import ANSWER_TIMEOUT_S
 from realtime_nb.session.barge_in import BargeIn
 from realtime_nb.session.endpoint import Endpoint, choose_endpoint
 from realtime_nb.session.opening import open_session
@@ -84,6 +85,7 @@ def connect(
     chat: str | ChatModel | None = None,
     quiet: bool = False,
     timeout_s: float = 10.0,
+    answer_timeout_s: float = ANSWER_TIMEOUT_S,
     barge_in: BargeIn | None = None,
     reconnect: Reconnect | None = None,
     faults: Faults | None = None,
@@ -110,6 +112,7 @@ def connect(
 
         quiet: print nothing.
         timeout_s: for the handshake.
+        answer_timeout_s: how long the server may send nothing in the middle of an answer; then its turn is "lost".
         barge_in: when your speech interrupts an answer: at once by default, `BargeIn(min_speech_ms=400)` ignores
             "uh-huh", `BargeIn(interrupt="off")` is half duplex, for rooms with loudspeakers.
         reconnect: what to do when the connection breaks later: five more attempts by default,
@@ -141,6 +144,7 @@ def connect(
         recording=(record, redact),
         options={
             "timeout_s": timeout_s,
+            "answer_timeout_s": answer_timeout_s,
             "barge_in": barge_in,
             "reconnect": reconnect or Reconnect(),
             "faults": faults,

@@ -42,7 +42,7 @@ class ClientProtocol(Connection):
         self.phases: dict[str, ResponsePhase] = {}
         self.out_of_band: set[str] = set()
         self._formats: dict[str, AudioFormat] = {}
-        self._creates_pending = 0
+        self._create_ids: list[str] = []
         self._cancel_on_arrival = False
         self._appended_ms = 0.0
         self._root_ids: set[str] = set()
@@ -63,7 +63,7 @@ class ClientProtocol(Connection):
     @property
     def creates_pending(self) -> int:
         """Responses asked for that the server has not created yet."""
-        return self._creates_pending
+        return len(self._create_ids)
 
     def send(self, event: ce.ClientEvent) -> str:
         """Check an event against what is known and queue it.
@@ -94,6 +94,17 @@ class ClientProtocol(Connection):
         self._queue(event)
         return str(event.event_id)
 
+    def give_up(self, response_id: str) -> None:
+        """Take a response that the server never ended for ended; what still comes of it changes nothing."""
+        phase = self.phases.get(response_id)
+        if phase is not None and not phase.ended:
+            self.phases[response_id] = next_phase(phase, "failed")
+
+    def give_up_creates(self) -> None:
+        """No longer expect the responses that were asked for."""
+        self._create_ids.clear()
+        self._cancel_on_arrival = False
+
     def _check_append(self, event: ce.InputAudioBufferAppend) -> None:
         if len(event.audio) > MAX_APPEND_BYTES:
             raise LocalProtocolError(
@@ -114,20 +125,21 @@ class ClientProtocol(Connection):
         self._appended_ms = 0.0
 
     def _check_create(self, event: ce.ResponseCreate) -> None:
-        out_of_band = isinstance(event.response, msgspec.Struct) and event.response.conversation == "none"
-        if not out_of_band and (self.active_default or self._creates_pending):
+        if isinstance(event.response, msgspec.Struct) and event.response.conversation == "none":
+            return
+        if self.active_default or self._create_ids:
             raise LocalProtocolError(
                 f"A response is already being generated ({self.active_default or 'just requested'}).",
                 code="conversation_already_has_active_response",
                 what_now="Wait for its response.done, or cancel it first.",
             )
-        if not out_of_band:
-            self._creates_pending += 1
+        event.event_id = event.event_id or self.ids.new("event")
+        self._create_ids.append(str(event.event_id))
 
     def _check_cancel(self, event: ce.ResponseCancel) -> bool:
         if event.response_id or self.active_default:
             return True
-        if self._creates_pending:
+        if self._create_ids:
             self._cancel_on_arrival = True
             return False
         raise LocalProtocolError("No response is being generated.", code="response_cancel_not_active")
@@ -160,8 +172,12 @@ class ClientProtocol(Connection):
             return
 
     def _on_error(self, event: se.ErrorEvent) -> None:
-        if event.error.code == "conversation_already_has_active_response":
-            self._creates_pending = max(0, self._creates_pending - 1)
+        if event.error.event_id in self._create_ids:
+            self._create_ids.remove(event.error.event_id)
+        elif event.error.code == "conversation_already_has_active_response":
+            del self._create_ids[:1]
+        if not self._create_ids:
+            self._cancel_on_arrival = False
 
     def _on_added(self, event: se.ConversationItemAdded | se.ConversationItemCreated | se.ConversationItemDone) -> None:
         item_id = str(event.item.id)
@@ -212,7 +228,7 @@ class ClientProtocol(Connection):
         if response.conversation_id is None:
             self.out_of_band.add(response.id)
         else:
-            self._creates_pending = max(0, self._creates_pending - 1)
+            del self._create_ids[:1]
         for old in [one for one, phase in self.phases.items() if phase.ended][:-KEPT_RESPONSES]:
             del self.phases[old]
             self._formats.pop(old, None)

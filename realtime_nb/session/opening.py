@@ -10,6 +10,7 @@ from realtime_nb.transport.base import Transport
 from realtime_nb.transport.faults import Faults, FaultyNetwork
 from realtime_nb.transport.network import NetworkProfile, network_profile
 
+from .answer_watch import ANSWER_TIMEOUT_S
 from .barge_in import BargeIn
 from .endpoint import Endpoint
 from .owner import SessionOwner
@@ -24,6 +25,7 @@ async def open_session(
     engine: str = "",
     open_transport: Callable[[], Awaitable[Transport]] | None = None,
     timeout_s: float = 10.0,
+    answer_timeout_s: float = ANSWER_TIMEOUT_S,
     barge_in: BargeIn | None = None,
     reconnect: Reconnect = NEVER,
     faults: Faults | None = None,
@@ -41,6 +43,7 @@ async def open_session(
         engine: who answers, for humans.
         open_transport: how to connect; a WebSocket to the endpoint by default.
         timeout_s: for the WebSocket's handshake.
+        answer_timeout_s: how long the server may send nothing in the middle of an answer.
         barge_in: when the user's speech interrupts; at once by default.
         reconnect: what to do when the connection breaks later.
         faults: what goes wrong on the way, for tests and teaching.
@@ -70,6 +73,7 @@ async def open_session(
         where=endpoint.base_url or "the embedded server",
         barge_in=barge_in,
         reconnect=reconnect,
+        answer_timeout_s=answer_timeout_s,
         sleep=sleep,
     )
     task = asyncio.create_task(owner.run(), name="realtime_nb session owner")

@@ -66,6 +66,15 @@ class OutputAudio:
         self._muted.update(keys)
         return keys
 
+    def give_up(self, item_ids: list[str]) -> list[PlaybackKey]:
+        """No more audio is expected for these items; what came is played to its end. Return the parts ended so."""
+        keys = [key for key, part in self.playback.parts.items() if key.item_id in item_ids and not part.complete]
+        for key in keys:
+            self.playback.complete(key)
+            self.end(key)
+        self._muted.update(keys)
+        return keys
+
     async def cut(self) -> list[Cut]:
         """Stop the player, take its last count, settle every open part and say what the server must be told."""
         self.mute_open()

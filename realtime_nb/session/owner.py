@@ -25,6 +25,7 @@ from realtime_nb.protocol.session_config import SessionConfig
 from realtime_nb.timing.clock import MonotonicClock
 from realtime_nb.transport.base import Transport
 
+from .answer_watch import ANSWER_TIMEOUT_S, AnswerWatch
 from .barge_in import BargeIn, BargeInWatch
 from .connection import Outbox, run_connection
 from .event_log import EventLog
@@ -55,6 +56,7 @@ class SessionOwner:
         where: the server, for messages.
         barge_in: when speech interrupts; at once by default.
         reconnect: what to do when the connection breaks.
+        answer_timeout_s: how long the server may send nothing in the middle of an answer.
         sleep: how to wait between attempts, in seconds.
     """
 
@@ -66,6 +68,7 @@ class SessionOwner:
         where: str,
         barge_in: BargeIn | None = None,
         reconnect: Reconnect = NEVER,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.loop = asyncio.get_running_loop()
@@ -77,6 +80,7 @@ class SessionOwner:
         self.turns = TurnBuilder(self.observers, self.tape)
         self.output = OutputAudio(self.protocol.playback)
         self.tools = ToolRunner(self)
+        self.answers = AnswerWatch(self, answer_timeout_s)
         self.state: State = "connecting"
         self.ended: RealtimeError | None = None
         self.ready: asyncio.Future[None] = self.loop.create_future()
@@ -200,6 +204,7 @@ class SessionOwner:
             self.observers.tell("on_notice", "error", error.message, error.what_now)
 
     def _stop_what_went_on(self, error: RealtimeError) -> None:
+        self.answers.stop()
         self.turns.lose_current(error, self.now_ms())
         self.requests.fail(error)
         self.tools.connection_lost()
@@ -253,6 +258,7 @@ class SessionOwner:
             if isinstance(event, ce.ClientEventBase):
                 self.turns.take_sent(event, logged)
             self.observers.tell("on_event", logged)
+        self.answers.look()
 
     def waiting_ms(self) -> float:
         """Return roughly how much input audio (24 kHz PCM16 in base64) waits to be sent."""
@@ -268,11 +274,12 @@ class SessionOwner:
     # --- receiving ----------------------------------------------------------------------------------------------
 
     def _receive(self, frame: str | bytes) -> None:
-        now_ms = self.now_ms()
+        now_ms, asked = self.now_ms(), self.protocol.creates_pending
         event = self.protocol.receive(frame)
         text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
         kind = event.type if isinstance(event, se.UnknownEvent) else str(event.__struct_config__.tag)
         logged = self.log.append(now_ms, "received", kind or "(not an event)", text)
+        self.answers.heard(logged.event_type)
         if isinstance(event, se.OutputAudioDelta):
             self._take_audio(event)
         self.turns.take(event, logged, self.protocol.config)
@@ -285,6 +292,8 @@ class SessionOwner:
         if isinstance(event, se.ErrorEvent) and not answered and event.error.code not in quiet:
             problem = rejected(event)
             self.observers.tell("on_notice", "warning", problem.message, problem.what_now)
+        if isinstance(event, se.ErrorEvent) and self.protocol.creates_pending < asked and not self.protocol.active:
+            self.observers.tell("on_unanswered", rejected(event))
         if isinstance(event, se.ResponseDone):
             self.turns.finish(event.response.id)
         self.flush()

@@ -121,6 +121,10 @@ class ToolRunner:
             task.cancel()
         return len(tasks)
 
+    def forget(self, response_id: str) -> None:
+        """A response was given up: its calls go on, but nobody waits for them and no response is asked for."""
+        self._batches.pop(response_id, None)
+
     def connection_lost(self) -> None:
         """Stop what runs: the calls belong to a conversation that is gone; what was answered is kept in `results`."""
         self._batches.clear()

@@ -47,7 +47,7 @@ class Turn:
         response_id: the response's id.
         user_item_ids: the user's items that it answers.
         out_of_band: True for a response outside the conversation (`conversation="none"`).
-        status: how the response ended; "lost" when the connection broke first.
+        status: how the response ended; "lost" when its end never came (the connection broke, the server fell silent).
         transcript: the assistant's words, as generated.
         remembered: the assistant's words that the server kept after an interruption; None when not interrupted.
         user_transcript: the user's words: typed, or as recognised (a separate recogniser: guidance, not truth).

@@ -39,13 +39,18 @@ class TurnQueue:
         self.lost = error
         self._changed.set()
 
+    def on_unanswered(self, error: RealtimeError) -> None:
+        """A response was asked for and will not come."""
+        self.on_lost(error)
+
     def on_state(self, state: State) -> None:
         self._changed.set()
 
     async def get(self, *, in_conversation: bool = False) -> Turn:
         """Wait for the next turn. Raises what ended the session.
 
-        `in_conversation` is for who waits for one answer: out-of-band turns are passed over, and a cut raises.
+        `in_conversation` is for who waits for one answer: out-of-band turns are passed over; a cut raises, and so does
+        a request that nobody answers.
         """
         while True:
             if in_conversation and self.lost is not None:

@@ -100,7 +100,7 @@ it("ignores an offer to another view", async () => {
   expect(FakeSocket.made).toHaveLength(0);
 });
 
-it("falls back to comm when no socket says Ready in time", async () => {
+async function openByComm(): Promise<void> {
   link.start();
   offer();
   await settle();
@@ -109,9 +109,24 @@ it("falls back to comm when no socket says Ready in time", async () => {
   expect(model.sent.at(-1)).toMatchObject({ type: "link", client_id: link.clientId });
   model.custom({ type: "link", client_id: link.clientId, text: JSON.stringify({ type: "ready", active: true }) });
   await settle();
+}
+
+it("falls back to comm when no socket says Ready in time", async () => {
+  await openByComm();
   expect(link.status.value).toMatchObject({ phase: "open", transport: "comm" });
   expect(link.send({ type: "pong", ping_id: 1, time_client_ms: 2 })).toBe(true);
   expect(model.sent.at(-1)).toMatchObject({ text: expect.stringContaining("pong") });
+});
+
+it.each([
+  ["the view goes", () => scope.dispose()],
+  ["the page goes", () => window.dispatchEvent(new Event("pagehide"))],
+])("says goodbye by comm, once, when %s", async (_when, end) => {
+  await openByComm();
+  end();
+  scope.dispose();
+  expect(model.sent.filter(({ type }) => type === "link_bye")).toEqual([{ type: "link_bye", client_id: link.clientId }]);
+  expect(model.sent.at(-1)?.type).toBe("link_bye");
 });
 
 it("says why it was refused and does not hammer the kernel", async () => {

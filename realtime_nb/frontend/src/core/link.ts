@@ -163,9 +163,9 @@ export class Link {
       if (outcome === "ready" || run.disposed) return null;
       if (outcome) refusal = outcome;
     }
-    const outcome = await this.#try(run, offer, (_scope, events) => {
+    const outcome = await this.#try(run, offer, (scope, events) => {
       this.#comm = events;
-      return Promise.resolve(openComm(this.#model, this.clientId));
+      return Promise.resolve(openComm(scope, this.#model, this.clientId));
     });
     if (outcome === "ready") return null;
     this.#comm = null;

@@ -65,22 +65,28 @@ export function openSocket(
   });
 }
 
-/** The comm of the widget as a transport: `{type: "link", client_id, text}` or one buffer. */
-export function openComm(model: Model, clientId: string): Transport {
+/**
+ * The comm of the widget as a transport: `{type: "link", client_id, text}` or one buffer. A comm never breaks as a
+ * socket does, so its end is said: `link_bye`, also when the page goes.
+ */
+export function openComm(scope: Scope, model: Model, clientId: string): Transport {
   let open = true;
   const send = (content: object, buffers?: ArrayBuffer[]): void => {
     if (!open) throw new Error("comm link is closed");
     model.send({ type: "link", client_id: clientId, ...content }, undefined, buffers);
   };
-  return {
-    name: "comm",
-    bufferedBytes: 0,
-    sendText: (text) => send({ text }),
-    sendBinary: (data) => send({}, [data]),
-    close: () => {
-      open = false;
-    },
+  const close = (): void => {
+    if (!open) return;
+    open = false;
+    try {
+      model.send({ type: "link_bye", client_id: clientId });
+    } catch {
+      // the comm is gone, and the kernel knows
+    }
   };
+  scope.listen(window, "pagehide", close);
+  scope.add(close);
+  return { name: "comm", bufferedBytes: 0, sendText: (text) => send({ text }), sendBinary: (data) => send({}, [data]), close };
 }
 
 /** Where a link may be found from this page, best first. */
