@@ -6,16 +6,24 @@ import io
 import json
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 from openai import APIError, APIStatusError, AsyncOpenAI, BadRequestError, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from realtime_nb.engines import scripted
 from realtime_nb.engines.base import ChatRequest, EngineSet, ToolCall
+from realtime_nb.protocol.ids import IdFactory
 from realtime_nb.server import kept_answers
+from realtime_nb.server.chat_answer import ChatAnswer
+from realtime_nb.server.chat_body import ChatBody
+from realtime_nb.server.chat_prompt import PromptTokens
 from realtime_nb.server.limits import Limits
+from realtime_nb.server.production import Spoken
 from tests.server.rest import events, http, sdk, spoken, strictly
 from tests.server.talking import PATIENCE_S
 from tests.server.test_client_secrets import WallClock
@@ -214,6 +222,16 @@ async def test_the_sdk_puts_a_stream_together() -> None:
         assert audio.transcript == ANSWER
         assert len(base64.b64decode(audio.data, validate=True)) > 48_000
         assert audio.id.count("audio_") == 1
+
+
+@given(sizes=st.lists(st.integers(0, 50), max_size=12))
+def test_the_base64_of_all_pieces_is_that_of_the_whole(sizes: list[int]) -> None:
+    body = msgspec.convert({"model": "m", "messages": [typed("x")], **STREAMED_AUDIO}, ChatBody)
+    answer = ChatAnswer(body, PromptTokens(), ids=IdFactory(0), created=0, longest_tokens=100)
+    pieces = [Spoken("", np.arange(size, dtype=np.int16), ()) for size in sizes]
+    chunks = [chunk for piece in pieces for chunk in answer.chunks(piece)] + list(answer.last_chunks(0))
+    data = [chunk["choices"][0]["delta"].get("audio", {}).get("data", "") for chunk in chunks]
+    assert base64.b64decode("".join(data), validate=True) == b"".join(piece.pcm16.tobytes() for piece in pieces)
 
 
 async def test_the_first_speech_comes_before_the_rest_is_thought() -> None:
