@@ -27,6 +27,7 @@ from .stereo import StereoFile
 
 QUEUE_JOBS = 20_000
 FLUSH_EVERY_S = 0.25
+JOBS_PER_FLUSH = 1000
 PACKAGES = ("msgspec", "numpy", "websockets")
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,11 @@ class RecordingWriter:
         self._marks: BinaryIO = (self.path / MARKS).open("ab")
         self._index: BinaryIO = (self.path / INDEX).open("ab")
 
+    @property
+    def waiting(self) -> int:
+        """Things handed over that are not written yet; from 20,000 on they are dropped and counted."""
+        return self._jobs.qsize()
+
     # --- what happened ------------------------------------------------------------------------------------------
 
     def event(
@@ -166,12 +172,11 @@ class RecordingWriter:
     def _drain(self) -> bool:
         """Run what is waiting; False when told to end."""
         with contextlib.suppress(queue.Empty):
-            job = self._jobs.get(timeout=FLUSH_EVERY_S)
-            for _ in range(1000):
+            for n in range(JOBS_PER_FLUSH):
+                job = self._jobs.get(block=n == 0, timeout=FLUSH_EVERY_S)
                 if job is None:
                     return False
                 job()
-                job = self._jobs.get_nowait()
         return True
 
     def _fail(self, failure: OSError) -> None:

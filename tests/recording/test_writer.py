@@ -44,6 +44,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert (read.manifest.ended, read.manifest.dropped, read.notes) == ("done", 0, [])
 
 
+def test_nothing_of_a_burst_is_lost(tmp_path: Path) -> None:
+    recording = writer(tmp_path / "r")
+    for number in range(5000):
+        add(recording, number)
+    recording.close()
+    read = Recording.open(tmp_path / "r")
+    assert [line.sequence for line in read.events()] == list(range(5000))
+    assert recording.dropped == 0
+
+
 def test_the_manifest_says_where_it_comes_from_without_secrets() -> None:
     manifest = manifest_for(
         endpoint="https://ann:pass@host:8000/v1?api-key=abc", engine="e", model="m", version="0", session_age_ms=1500
