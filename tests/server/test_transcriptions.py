@@ -115,6 +115,15 @@ async def test_any_file_that_can_be_read_whatever_its_name(container: str, subty
         assert answer.text == TEXT
 
 
+async def test_a_long_recording_does_not_stop_the_loop() -> None:
+    async with sdk(engines()) as (client, _):
+        file = spoken(60_000)
+        assert len(file) > 2 << 20  # beyond what uploads keep in memory
+        answer = await client.audio.transcriptions.create(model="whisper-1", file=("a.wav", file))
+        assert answer.usage is not None
+        assert (answer.text, answer.usage.seconds) == (TEXT, 61)  # type: ignore[union-attr]
+
+
 async def test_silence_has_no_words_and_costs_no_recognition() -> None:
     engine_set = engines()
     async with sdk(engine_set) as (client, _):
