@@ -1,8 +1,9 @@
 """The offline recogniser: streams of 16 kHz audio in, partial and final transcripts out.
 
-The work is done in a child process (`pocketsphinx_worker`); here are only queues. In memory at once: two streams'
-decoders (the second general decoder only once two people speak at the same time); further streams up to
-`MAX_STREAMS` are decoded with the domain model alone, and beyond that `open` waits for one to end.
+The work is done in child processes (`pocketsphinx_worker`): one at first, another for each processor once more than
+`STREAMS_A_WORKER` people speak at the same time. In each child's memory at once: two streams' decoders (the second
+general decoder only once two people speak at the same time); further streams are decoded with the domain model alone,
+and beyond `MAX_STREAMS` in all `open` waits for one to end.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from typing import Any
 from realtime_nb.engines.base import Capabilities, Pcm16, Transcript, WordTime
 from realtime_nb.engines.loudness import SILENT_DBFS, NoiseFloor, level_dbfs
 from realtime_nb.engines.worker import WorkerProcess
+from realtime_nb.engines.worker_pool import WorkerPool
 from realtime_nb.errors import EngineCrashed, EngineUnavailable
 
-MAX_STREAMS = 8
+MAX_STREAMS = 16
+STREAMS_A_WORKER = 2
 MAX_HELD_SAMPLES = 16_000 * 2
 """Silence after a hypothesis that is kept back before it is decoded after all."""
 
@@ -27,7 +30,7 @@ class PocketsphinxTranscriber:
     """A `Transcriber` for English, offline, on one core.
 
     Attributes:
-        worker: the child process.
+        worker: the first child process.
     """
 
     capabilities = Capabilities(
@@ -40,7 +43,9 @@ class PocketsphinxTranscriber:
     )
 
     def __init__(self) -> None:
-        self.worker = WorkerProcess("realtime_nb.engines.pocketsphinx_worker:main", name="pocketsphinx recogniser")
+        factory = "realtime_nb.engines.pocketsphinx_worker:main"
+        self._pool = WorkerPool(factory, name="pocketsphinx recogniser", busy_at=STREAMS_A_WORKER)
+        self.worker = self._pool.workers[0]
         self._slots = asyncio.Semaphore(MAX_STREAMS)
         self._next_stream = 0
 
@@ -51,7 +56,7 @@ class PocketsphinxTranscriber:
             EngineUnavailable: pocketsphinx is missing.
             EngineCrashed: the child died.
         """
-        await self.worker.start()
+        await self._pool.start()
 
     async def prepare(self, vocabulary: Sequence[str]) -> list[str]:
         """Build the language model of a vocabulary now, so that the first `open` with it is quick.
@@ -79,7 +84,13 @@ class PocketsphinxTranscriber:
         """
         await self._slots.acquire()
         self._next_stream += 1
-        stream = PocketsphinxStream(self.worker, self._next_stream, on_partial, self._slots.release)
+        worker = self._pool.take()
+
+        def release() -> None:
+            self._pool.give_back(worker)
+            self._slots.release()
+
+        stream = PocketsphinxStream(worker, self._next_stream, on_partial, release)
         try:
             await stream.begin(vocabulary)
         except BaseException:
@@ -88,8 +99,8 @@ class PocketsphinxTranscriber:
         return stream
 
     async def aclose(self) -> None:
-        """Stop the child. Closing twice is fine."""
-        await self.worker.aclose()
+        """Stop the children. Closing twice is fine."""
+        await self._pool.aclose()
 
 
 class PocketsphinxStream:

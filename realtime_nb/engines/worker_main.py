@@ -21,7 +21,7 @@ whose public methods are the calls::
 
 Requests and notifications run one after the other on the main thread in the order they came; generator
 streams are advanced in turn between them, an item at a time; a `callback_stream` has a thread of its own (at
-most 8 at once). Values are whatever msgpack carries: None, bool, int, float, str, bytes, list, dict.
+most 64 at once). Values are whatever msgpack carries: None, bool, int, float, str, bytes, list, dict.
 Raise `EngineUnavailable` or any `RealtimeError` to tell the parent what to do; any other exception becomes an
 `EngineError` there. What is printed goes to stderr, whose tail the parent quotes if the worker dies.
 """
@@ -45,7 +45,7 @@ from realtime_nb.errors import RealtimeError
 
 Push = Callable[[int, Any], None]
 INBOX_FRAMES = 4096
-MAX_CALLBACK_STREAMS = 8
+MAX_CALLBACK_STREAMS = 64
 _PARENT_CHECK_S = 5.0
 _EXIT_GRACE_S = 1.0
 

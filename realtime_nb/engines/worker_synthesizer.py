@@ -11,7 +11,7 @@ import numpy as np
 
 from realtime_nb.engines.base import Capabilities, SynthesizedChunk, WordTime
 from realtime_nb.engines.speech_text import MAX_TEXT_CHARACTERS, sentences
-from realtime_nb.engines.worker import WorkerProcess
+from realtime_nb.engines.worker_pool import WorkerPool
 from realtime_nb.errors import EngineError, EngineUnavailable
 
 FIDELITY_NOTE = (
@@ -21,10 +21,12 @@ FIDELITY_NOTE = (
 """What interfaces show beside a choice of offline voices."""
 
 MIN_SPEED, MAX_SPEED = 0.25, 1.5
+UTTERANCES_A_WORKER = 2
+"""A sentence takes 50 to 150 ms of processor time; beyond this another worker is started."""
 
 
 class WorkerSynthesizer:
-    """Ten preset voices spoken by a library in a worker process. A `realtime_nb.engines.base.Synthesizer`.
+    """Ten preset voices spoken by a library in worker processes. A `realtime_nb.engines.base.Synthesizer`.
 
     Chunks are 24 kHz: the first 40 ms, then 100 ms. The silence before each sentence is trimmed to 25 ms, so the first
     chunk is audible; voices are set to about -20 dBFS RMS and never clip. Sentences are spoken one after the other:
@@ -36,7 +38,7 @@ class WorkerSynthesizer:
     def __init__(self, factory: str, *, capabilities: Capabilities, presets: Mapping[str, msgspec.Struct]) -> None:
         self.capabilities = capabilities
         self._presets = {name: msgspec.to_builtins(preset) for name, preset in presets.items()}
-        self._worker = WorkerProcess(factory, name=f"{capabilities.name} voice worker")
+        self._pool = WorkerPool(factory, name=f"{capabilities.name} voice worker", busy_at=UTTERANCES_A_WORKER)
 
     async def start(self) -> None:
         """Start the worker and speak one short text with each voice library, unheard. Calling twice is fine.
@@ -45,7 +47,7 @@ class WorkerSynthesizer:
             EngineUnavailable: the library is not installed (and how to install it).
             EngineCrashed: the worker died.
         """
-        await self._worker.start()
+        await self._pool.start()
 
     def speak(self, text: str, *, voice: str = "alloy", speed: float = 1.0) -> AsyncGenerator[SynthesizedChunk, None]:
         """Stream the speech of `text`; nothing for a text without a word. Closing the iterator stops the work.
@@ -74,13 +76,17 @@ class WorkerSynthesizer:
     async def _chunks(self, payload: dict[str, Any]) -> AsyncGenerator[SynthesizedChunk, None]:
         if not payload["sentences"]:
             return
-        async with aclosing(self._worker.stream("speak", payload)) as items:
-            async for item in items:
-                yield SynthesizedChunk(
-                    pcm16=np.frombuffer(item["pcm16"], dtype="<i2"),
-                    words=tuple(WordTime(word, start_ms, end_ms) for word, start_ms, end_ms in item["words"]),
-                )
+        worker = self._pool.take()
+        try:
+            async with aclosing(worker.stream("speak", payload)) as items:
+                async for item in items:
+                    yield SynthesizedChunk(
+                        pcm16=np.frombuffer(item["pcm16"], dtype="<i2"),
+                        words=tuple(WordTime(word, start_ms, end_ms) for word, start_ms, end_ms in item["words"]),
+                    )
+        finally:
+            self._pool.give_back(worker)
 
     async def aclose(self) -> None:
         """End the worker; utterances under way raise `EngineCrashed`. Closing twice is fine."""
-        await self._worker.aclose()
+        await self._pool.aclose()

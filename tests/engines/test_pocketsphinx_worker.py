@@ -134,7 +134,7 @@ def test_decoders_come_back_to_the_pool_and_are_bounded(recogniser: Recogniser) 
     while recogniser.idle():
         pass
     assert len(recogniser._idle_general) == pocketsphinx_worker.MAX_GENERAL_DECODERS
-    assert len(recogniser._idle_domain[()]) == pocketsphinx_worker.MAX_IDLE_DOMAIN_DECODERS
+    assert len(recogniser._idle_domain[()]) == pocketsphinx_worker.MAX_IDLE_A_VOCABULARY
 
 
 def test_models_of_sessions_are_bounded(recogniser: Recogniser) -> None:
@@ -143,6 +143,20 @@ def test_models_of_sessions_are_bounded(recogniser: Recogniser) -> None:
     assert len(recogniser._models) <= pocketsphinx_worker.MAX_VOCABULARIES
     assert set(recogniser._idle_domain) <= set(recogniser._models)
     assert () in recogniser._models
+
+
+def test_idle_decoders_of_all_vocabularies_together_are_bounded(
+    recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pocketsphinx_worker, "MAX_IDLE_DOMAIN_DECODERS", 3)
+    recogniser._idle_domain.clear()
+    for stream, word in enumerate(["", "", "zorbon", "zorbonk", "zorbonks"]):
+        recogniser.open({"stream": stream, "vocabulary": [word] if word else []})
+    for stream in range(5):
+        recogniser.close_stream({"stream": stream})
+    while recogniser.idle():
+        pass
+    assert sum(map(len, recogniser._idle_domain.values())) == 3
 
 
 def test_audio_of_a_very_long_turn_is_forgotten(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:

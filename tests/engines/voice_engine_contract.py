@@ -121,13 +121,13 @@ class VoiceEngineContract:
             async with aclosing(synthesizer.speak(LONG)) as chunks:
                 async for number, _ in aenumerate(chunks):
                     if number == 0:
-                        psutil.Process(synthesizer._worker.pid).kill()
+                        psutil.Process(synthesizer._pool.workers[0].pid).kill()
         assert len(joined(await spoken(synthesizer, "Back again."))) > 1_000
 
     async def test_closing_ends_the_process(self):
         synthesizer = self.create()
         await synthesizer.start()
-        process = psutil.Process(synthesizer._worker.pid)
+        process = psutil.Process(synthesizer._pool.workers[0].pid)
         await synthesizer.aclose()
         await synthesizer.aclose()
         assert not process.is_running()

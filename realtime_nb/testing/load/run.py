@@ -34,6 +34,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         frame_ms: audio in one append.
         hold_ms: `silence_duration_ms` of their sessions.
         seed: of starts and pauses.
+        start_within_s: the users' first words fall into so many seconds; None for a third of the time, 4 s at most.
     """
 
     endpoint: Endpoint
@@ -43,6 +44,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     frame_ms: int = 40
     hold_ms: int = 500
     seed: int = 0
+    start_within_s: float | None = None
 
 
 def check_target(base_url: str, *, allow_remote: bool) -> None:
@@ -69,7 +71,7 @@ async def run_load(load: Load) -> LoadReport:
     cpu_began, began = time.process_time(), loop.time()
     starts = random.Random(load.seed)
     until = began + load.seconds
-    spread_s = min(load.seconds / 3, 4.0)
+    spread_s = min(load.seconds / 3, 4.0) if load.start_within_s is None else load.start_within_s
     try:
         async with asyncio.TaskGroup() as group:
             for user in users:
