@@ -1,4 +1,4 @@
-"""The command line: `realtime-nb serve`, `realtime-nb conformance`, `realtime-nb load`."""
+"""The command line: `realtime-nb serve`, `realtime-nb conformance`, `realtime-nb load`, `realtime-nb compare`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from realtime_nb import cli_compare
 from realtime_nb.errors import ConfigurationError, RealtimeError
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
 
 def _conformance_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", help="base URL of the server: http(s)://…/v1 or ws(s)://…")
-    parser.add_argument("--key", help="the API key for it (default: OPENAI_API_KEY)")
+    parser.add_argument("--key", help="the API key for it (default: OPENAI_API_KEY, to its own service only)")
     parser.add_argument("--model", help="the model to ask for")
     parser.add_argument("--json", metavar="FILE", help="write everything that was found to this file")
     parser.add_argument("--profile", choices=("core", "full"), default="full", help="default: %(default)s")
@@ -199,7 +200,7 @@ def _load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", help="base URL of the server: http(s)://…/v1 or ws(s)://…")
     parser.add_argument("--sessions", type=int, default=10, help="users that talk at once (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long they talk (default: %(default)g)")
-    parser.add_argument("--key", help="the API key for the server (default: OPENAI_API_KEY)")
+    parser.add_argument("--key", help="the API key for the server (default: OPENAI_API_KEY, to its own service only)")
     parser.add_argument("--model", help="the model to ask for")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
     parser.add_argument("--clip", metavar="AUDIO", help="one spoken sentence to use instead of the bundled one")
@@ -229,6 +230,7 @@ COMMANDS = (
     Command("serve", "Serve the OpenAI Realtime protocol with local engines.", _serve_options, _serve),
     Command("conformance", "Judge how faithful a Realtime server is.", _conformance_options, _conformance),
     Command("load", "Let many users talk to a server at once, and measure.", _load_options, _load),
+    Command("compare", "Measure several voice architectures on the same clips.", cli_compare.options, cli_compare.run),
 )
 
 

@@ -103,7 +103,7 @@ def connect(
     Args:
         url: `http(s)://…/v1` or `ws(s)://…` of any compatible server.
         base_url: the same, by the name that the official SDK has for it.
-        api_key: for that server; `OPENAI_API_KEY` otherwise.
+        api_key: for that server; `OPENAI_API_KEY` otherwise, which a `url` gets only when it is the service's own.
         model: to ask for.
 
         engine: of the embedded server: "offline" or "scripted"; `REALTIME_NB_ENGINE` otherwise, else "offline".

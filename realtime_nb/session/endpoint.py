@@ -12,6 +12,8 @@ import msgspec
 from realtime_nb.errors import ConfigurationError
 
 HOSTED_BASE_URL = "https://api.openai.com/v1"
+HOSTED_DOMAINS = ("api.openai.com", "openai.azure.com")
+"""Hosts of these names, and below them, are the services that `OPENAI_API_KEY` is for."""
 DEFAULT_HOSTED_MODEL = "gpt-realtime-2.1"
 """The model asked of the hosted service when none is named; `REALTIME_NB_MODEL` or `model=` change it."""
 
@@ -26,12 +28,14 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         base_url: `http(s)://…/v1`; "" for an embedded server that is not started yet.
         model: asked for in the address.
         api_key: never shown; see `__repr__`.
+        key_withheld: there is an `OPENAI_API_KEY`, and it is not sent: this server is none that the key is for.
     """
 
     choice: Choice
     base_url: str
     model: str
     api_key: str = ""
+    key_withheld: bool = False
 
     def __repr__(self) -> str:
         return f"Endpoint({self.choice}, {self.base_url}, model={self.model}, key={'set' if self.api_key else 'none'})"
@@ -62,7 +66,17 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
             "embedded": "no url and no key: the server inside this process, offline",
         }[self.choice]
         where = "the embedded server" if self.choice == "embedded" else self.base_url
-        return f"{where} ({why})"
+        withheld = "; without OPENAI_API_KEY, which is for other hosts" if self.key_withheld else ""
+        return f"{where} ({why}{withheld})"
+
+    @property
+    def key_advice(self) -> str:
+        """What to do when the server refuses the key, in one sentence."""
+        if self.key_withheld:
+            return "OPENAI_API_KEY was not sent to this host; give api_key=… if the server wants one."
+        if not self.api_key:
+            return "No key was sent; give api_key=… for this server."
+        return "Check OPENAI_API_KEY or api_key=, or unset both to use the embedded server."
 
 
 def choose_endpoint(
@@ -74,9 +88,12 @@ def choose_endpoint(
 ) -> Endpoint:
     """Choose: explicit `url`, then `REALTIME_NB_URL`, then `OPENAI_API_KEY`, else the embedded server.
 
+    `OPENAI_API_KEY` is sent to an explicit `url` only over TLS to a host of `HOSTED_DOMAINS`; whoever sets
+    `REALTIME_NB_URL` means that server, so it goes there too (`REALTIME_NB_API_KEY` before it).
+
     Args:
         url: a base URL `http(s)://…/v1` or `ws(s)://…`.
-        api_key: for the server; a key without a url means the hosted service.
+        api_key: for the server, sent wherever that is; a key without a url means the hosted service.
         model: to ask for; `REALTIME_NB_MODEL` otherwise.
         environ: the environment, `os.environ` by default.
 
@@ -87,7 +104,15 @@ def choose_endpoint(
     model = model or environ.get("REALTIME_NB_MODEL", "")
     key = api_key or environ.get("OPENAI_API_KEY", "")
     if url:
-        return Endpoint(choice="url", base_url=_checked(url), model=model or DEFAULT_HOSTED_MODEL, api_key=key)
+        base_url = _checked(url)
+        withheld = bool(key) and not api_key and not _is_hosted(base_url)
+        return Endpoint(
+            choice="url",
+            base_url=base_url,
+            model=model or DEFAULT_HOSTED_MODEL,
+            api_key="" if withheld else key,
+            key_withheld=withheld,
+        )
     if environ.get("REALTIME_NB_URL"):
         return Endpoint(
             choice="environment",
@@ -98,6 +123,13 @@ def choose_endpoint(
     if key:
         return Endpoint(choice="openai", base_url=HOSTED_BASE_URL, model=model or DEFAULT_HOSTED_MODEL, api_key=key)
     return Endpoint(choice="embedded", base_url="", model=model)
+
+
+def _is_hosted(url: str) -> bool:
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    named = any(host == domain or host.endswith(f".{domain}") for domain in HOSTED_DOMAINS)
+    return named and parts.scheme in ("https", "wss")
 
 
 def _checked(url: str) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from realtime_nb.errors import AuthenticationFailed
 from realtime_nb.transport.base import Transport
 from realtime_nb.transport.faults import Faults, FaultyNetwork
 from realtime_nb.transport.network import NetworkProfile, network_profile
@@ -83,7 +84,9 @@ async def open_session(
     session = Session(owner, endpoint=said, engine=engine, secrets=(endpoint.api_key,))
     try:
         await owner.ready
-    except BaseException:
+    except BaseException as problem:
+        if isinstance(problem, AuthenticationFailed):
+            problem.what_now = endpoint.key_advice
         owner.request_close()
         await asyncio.shield(owner.finished.wait())
         raise

@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from realtime_nb.errors import ConfigurationError
+from realtime_nb.errors import AuthenticationFailed, ConfigurationError
 from realtime_nb.session.endpoint import DEFAULT_HOSTED_MODEL, choose_endpoint
+from realtime_nb.session.opening import open_session
+from tests.server.talking import serving
+
+pytestmark = pytest.mark.anyio
 
 KEY = {"OPENAI_API_KEY": "sk-secret"}
 
@@ -45,6 +49,49 @@ def test_a_key_is_sent_and_never_shown() -> None:
     endpoint = choose_endpoint(environ=KEY)
     assert endpoint.headers == {"Authorization": "Bearer sk-secret"}
     assert "sk-secret" not in repr(endpoint) + endpoint.said + endpoint.websocket_url
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://api.openai.com/v1", True),
+        ("wss://API.openai.com:443/v1", True),
+        ("https://eu.api.openai.com/v1", True),
+        ("https://mine.openai.azure.com/openai/v1", True),
+        ("http://api.openai.com/v1", False),
+        ("https://api.openai.com.example.org/v1", False),
+        ("https://notapi.openai.com/v1", False),
+        ("https://api.openai.com@example.org/v1", False),
+        ("https://example.org/v1?host=api.openai.com", False),
+        ("http://127.0.0.1:8000/v1", False),
+    ],
+)
+def test_the_environments_key_goes_to_its_own_service_only(url: str, sent: bool) -> None:
+    endpoint = choose_endpoint(url=url, environ=KEY)
+    assert (endpoint.api_key, endpoint.key_withheld) == (("sk-secret", False) if sent else ("", True))
+    assert ("without OPENAI_API_KEY" in endpoint.said) is not sent
+    assert ("give api_key=" in endpoint.key_advice) is not sent
+
+
+def test_who_names_a_server_or_a_key_means_it() -> None:
+    given = choose_endpoint(url="http://h/v1", api_key="mine", environ=KEY)
+    assert (given.api_key, given.key_withheld) == ("mine", False)
+    environment = choose_endpoint(environ={"REALTIME_NB_URL": "http://h/v1", **KEY})
+    assert (environment.api_key, environment.key_withheld) == ("sk-secret", False)
+    own = choose_endpoint(environ={"REALTIME_NB_URL": "http://h/v1", "REALTIME_NB_API_KEY": "theirs", **KEY})
+    assert own.api_key == "theirs"
+    keyless = choose_endpoint(url="http://h/v1", environ={})
+    assert (keyless.api_key, keyless.key_withheld, keyless.said) == ("", False, "http://h/v1 (the url you gave)")
+    assert "No key was sent" in keyless.key_advice
+
+
+async def test_a_refusal_says_that_the_key_was_not_sent() -> None:
+    async with serving() as server:
+        endpoint = choose_endpoint(url=server.url, environ=KEY)
+        with pytest.raises(AuthenticationFailed, match="OPENAI_API_KEY was not sent to this host; give api_key="):
+            await open_session(endpoint, settings={})
+        with pytest.raises(AuthenticationFailed, match="Check OPENAI_API_KEY or api_key="):
+            await open_session(choose_endpoint(url=server.url, api_key="wrong"), settings={})
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://h/v1", "http://", "/v1"])
