@@ -26,6 +26,7 @@ def table_row(comparison: Comparison, *, measured: bool) -> TableRow:
     Ratios are given only for measured runs, and only where the pairs allow an interval.
     """
     facts: list[str] = []
+    line = comparison.provenance.line
     try:
         rows = [_summary(comparison, name, comparison.median(name)) for name in comparison.pipelines]
         if measured:
@@ -38,7 +39,7 @@ def table_row(comparison: Comparison, *, measured: bool) -> TableRow:
         measured=measured,
         rows=rows,
         facts=facts,
-        provenance=comparison.provenance.line,
+        provenance=line if measured else f"not a measurement · {line.removeprefix('measured · ')}",
     )
 
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import FAILED
 from tests.browser.lab import Lab
+from tests.browser.looks import CONTRAST, OVERFLOWING, SIZES
 from tests.browser.studio_page import (
     StudioPage,
     check_heard,
@@ -20,32 +21,6 @@ from tests.browser.studio_page import (
     wait_answered,
 )
 
-SIZES = {"narrow": (360, 740), "usual": (1280, 1000), "projector": (1920, 1080)}
-OVERFLOWING = """
-(root) => [root, ...root.querySelectorAll('*')].filter((element) => {
-    const box = element.getBoundingClientRect(), outer = root.getBoundingClientRect();
-    return element.checkVisibility({visibilityProperty: true}) && box.right > outer.right + 1
-        && getComputedStyle(element).position !== 'absolute';
-}).map((element) => `${element.tagName}.${element.className}: ${element.getBoundingClientRect().right}`)
-"""
-CONTRAST = """
-(element) => {
-    const context = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
-    const paint = (color) => { context.fillStyle = color; context.fillRect(0, 0, 1, 1); };
-    const luminance = () => {
-        const channels = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).map((value) =>
-            (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2];
-    };
-    const below = [];
-    for (let node = element; node; node = node.parentElement) below.unshift(getComputedStyle(node).backgroundColor);
-    for (const color of ['white', ...below]) paint(color);
-    const background = luminance();
-    paint(getComputedStyle(element).color);
-    const [dark, light] = [luminance(), background].sort((a, b) => a - b);
-    return (light + 0.05) / (dark + 0.05);
-}
-"""
 LIST_DRAWN = """
 () => {
     const list = document.querySelector('.rnb-studio .rnb-list'), box = list.getBoundingClientRect();

@@ -90,6 +90,7 @@ def test_lanes_race_and_are_placed_by_what_was_measured(make, play) -> None:
     (table,) = widget.race["tables"]
     assert table["caption"] == RACED
     assert [row["n"] for row in table["rows"]] == [2] * 4
+    assert table["provenance"].startswith("not a measurement · n = 8 runs · scripted · at embedded")
     assert table["facts"] == []  # no ratio of runs that competed
     assert {row.study for row in widget.comparison.rows} == {"race (all at once)"}
     assert len({(row.pipeline, row.repeat) for row in widget.comparison.rows}) == 8

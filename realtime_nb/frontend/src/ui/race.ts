@@ -18,6 +18,7 @@ export interface RaceSource extends LaneActions {
 }
 
 const SCALES_MS = [1500, 2500, 4000, 6000, 10_000, 15_000, 30_000, 60_000];
+const AXIS = "Time since the true end of the speech. The figure of a lane is voice to voice: when the first sound of its answer could be heard.";
 const REPLAY_LEAD_MS = 400;
 const REPEATS = [1, 3, 5, 10];
 
@@ -96,6 +97,7 @@ export function race(scope: Scope, source: RaceSource): HTMLElement {
     question,
     list,
     axis.element,
+    h("p", { class: "rnb-count" }, AXIS),
     legend.element,
     fairness,
     tables,

@@ -38,6 +38,7 @@ export class RaceLane {
 
   constructor(scope: Scope, lane: number, actions: LaneActions) {
     const mute = button("Mute", { icon: "speaker", iconOnly: true, kind: "quiet" });
+    mute.classList.add("rnb-mute");
     const solo = button("Solo", { kind: "quiet", title: "Hear only this lane" });
     const replay = button("Play the answer", { icon: "play", iconOnly: true, kind: "quiet" });
     scope.listen(mute, "click", () => actions.mute(lane, actions.audible.value.has(lane)));

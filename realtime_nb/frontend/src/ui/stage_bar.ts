@@ -71,6 +71,7 @@ export class Axis {
       const mark = h("span", {});
       setText(mark, at === 0 ? "0" : inSeconds ? `${at / 1000} s` : `${at} ms`);
       mark.style.left = `${(at / scaleMs) * 100}%`;
+      mark.dataset["edge"] = String(at / scaleMs > 0.95);
       this.element.append(mark);
     }
     return step;
@@ -83,7 +84,8 @@ export class StageLegend {
   #shown = "";
 
   update(spans: Iterable<Pick<SpanRow, "name" | "label">>): void {
-    const labels = new Map([...spans].map(({ name, label }) => [name, label]));
+    const last = (name: string): number => Number(name === "unattributed");
+    const labels = new Map([...spans].sort((a, b) => last(a.name) - last(b.name)).map(({ name, label }) => [name, label]));
     const shown = [...labels.keys()].join();
     if (shown === this.#shown) return;
     this.#shown = shown;

@@ -19,7 +19,10 @@ interface Line {
   kind: "stage" | "beside" | "unmeasured";
 }
 
-/** One turn's stages, each on a line of its own: the table is both the picture and its reading. */
+/**
+ * One turn's stages, each on a line of its own: the table is both the picture and its reading. Roles are spelled out
+ * because a narrow page lays its rows out as grids.
+ */
 export function waterfall(scope: Scope, row: Signal<TimelineRow | null>): HTMLElement {
   const headline = h("p", { class: "rnb-headline" });
   const made = h("p", { class: "rnb-made-by" });
@@ -31,9 +34,9 @@ export function waterfall(scope: Scope, row: Signal<TimelineRow | null>): HTMLEl
   const caption = h("caption", { class: "rnb-sr" });
   const table = h(
     "table",
-    { class: "rnb-waterfall" },
+    { class: "rnb-waterfall", role: "table" },
     caption,
-    h("thead", { class: "rnb-sr" }, h("tr", {}, ...["Stage", "When", "Took"].map((text) => h("th", { scope: "col" }, text)))),
+    h("thead", { class: "rnb-sr" }, h("tr", { role: "row" }, ...["Stage", "When", "Took"].map((text) => h("th", { scope: "col", role: "columnheader" }, text)))),
     body,
     h("tfoot", { "aria-hidden": "true" }, h("tr", {}, h("td", {}), axisCell, h("td", {}))),
   );
@@ -128,10 +131,10 @@ function rows(scope: Scope, lines: Line[], scaleMs: number, explain: (line: Line
     const track = h("div", { class: "rnb-track", "aria-hidden": "true" }, line.kind === "unmeasured" ? h("em", {}, line.words) : bar);
     const element = h(
       "tr",
-      { "data-kind": line.kind },
-      h("th", { scope: "row" }, name),
-      h("td", {}, track, h("span", { class: "rnb-sr" }, line.words)),
-      h("td", { class: "rnb-took" }, line.value, h("span", { id, class: "rnb-sr" }, `${line.what}. ${line.facts}`)),
+      { "data-kind": line.kind, role: "row" },
+      h("th", { scope: "row", role: "rowheader" }, name),
+      h("td", { role: "cell" }, track, h("span", { class: "rnb-sr" }, line.words)),
+      h("td", { class: "rnb-took", role: "cell" }, line.value, h("span", { id, class: "rnb-sr" }, `${line.what}. ${line.facts}`)),
     );
     scope.listen(element, "pointerenter", () => explain(line));
     scope.listen(name, "focus", () => explain(line));
@@ -146,6 +149,6 @@ function rows(scope: Scope, lines: Line[], scaleMs: number, explain: (line: Line
 }
 
 function setExplanation(panel: HTMLElement, line: Line | null): void {
-  if (line) panel.replaceChildren(h("strong", {}, line.label), ` ${line.what}. `, h("span", { class: "rnb-count" }, line.facts));
+  if (line) panel.replaceChildren(h("strong", {}, line.label), `: ${line.what}. `, h("span", { class: "rnb-count" }, line.facts));
   else panel.replaceChildren(h("span", { class: "rnb-count" }, HINT));
 }
