@@ -161,6 +161,18 @@ class Comparison:
         target.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
         return target
 
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write one page with tables and figures that needs nothing else, and return its path.
+
+        Raises:
+            MissingExtra: SciPy is not installed.
+        """
+        from realtime_nb.studies.html_page import comparison_html
+
+        target = Path(path)
+        target.write_text(comparison_html(self), "utf-8")
+        return target
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Comparison:
         """Read a file written by `save`.

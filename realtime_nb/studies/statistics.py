@@ -2,9 +2,9 @@
 
 Intervals are percentile bootstraps (Efron and Tibshirani 1993, chapter 13). BCa is SciPy's default and is not used: its
 acceleration comes from the jackknife, which is inconsistent for a median (Efron 1979, "Bootstrap methods: another look
-at the jackknife", section 3), and it fails where the resampled medians take few values. How often the 95 % interval
-holds the truth was simulated with log-normal latencies (sigma 0.4; 2,000 samples of each n, 1,000 for n = 100; 1,999
-resamples; standard error 0.005): 93 to 95 %, see `COVERAGE`.
+at the jackknife", section 3). How often the 95 % interval holds the truth was simulated with log-normal latencies
+(sigma 0.4; 2,000 samples of each n, 1,000 for n = 100; 1,999 resamples; standard error 0.005): 93 to 95 %, see
+`COVERAGE`. BCa did as well there (94 to 96 %, 1,000 samples of n = 6 to 40).
 
 Runs are resampled as independent, so an interval speaks of these clips, this machine and this hour. It does not
 cover other clips.
