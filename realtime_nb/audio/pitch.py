@@ -71,15 +71,15 @@ def _frame_pitch(samples: Floats, starts: Ints, frame_length: int, sample_rate_h
     frames = frames - frames.mean(axis=1, keepdims=True)
     window = np.hanning(frame_length)
     kept = int(sample_rate_hz / MIN_F0_HZ) + 1
-    correlation = _autocorrelation(frames * window)[:, :kept] / _autocorrelation(window[None, :])[:, :kept]
+    correlation = _autocorrelation(frames * window, kept) / _autocorrelation(window[None, :], kept)
     return (*_best_lags(correlation, sample_rate_hz), energy_db)
 
 
-def _autocorrelation(frames: Floats) -> Floats:
-    """Return the autocorrelation of every row, 1 at lag 0 (0 for silence)."""
-    size = 1 << (2 * frames.shape[1] - 1).bit_length()
+def _autocorrelation(frames: Floats, n_lags: int) -> Floats:
+    """Return the first lags of every row's autocorrelation, 1 at lag 0 (0 for silence)."""
+    size = 1 << (frames.shape[1] + n_lags - 1).bit_length()
     spectrum = np.fft.rfft(frames, size, axis=1)
-    correlation = np.fft.irfft(np.abs(spectrum) ** 2, size, axis=1)[:, : frames.shape[1]]
+    correlation = np.fft.irfft(np.abs(spectrum) ** 2, size, axis=1)[:, :n_lags]
     return correlation / np.maximum(correlation[:, :1], 1e-12)
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from realtime_nb.audio.pitch import PitchTrack
 from realtime_nb.audio.syllables import Syllable
 
-EMPHASIS_FROM = 1.5
+EMPHASIS_FROM = 1.0
 """Units of spread: a word this far above its utterance's median is a candidate."""
 MIN_UNITS = 3
 """With fewer words there is nothing to stand out from."""

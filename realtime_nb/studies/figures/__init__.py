@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from realtime_nb.studies.figures.contours import contours
 from realtime_nb.studies.figures.costs import costs
 from realtime_nb.studies.figures.distributions import ecdf, turn_gaps
 from realtime_nb.studies.figures.page import ProvenFigure, describe
@@ -11,6 +12,7 @@ from realtime_nb.studies.figures.waterfall import waterfall
 
 __all__ = [
     "ProvenFigure",
+    "contours",
     "costs",
     "describe",
     "ecdf",
