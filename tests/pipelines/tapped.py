@@ -120,6 +120,7 @@ class _Transcriber:
         await self._inner.start()
 
     async def open(self, **options: Any) -> TranscriberStream:
+        self._taps.note("opened")
         return _Stream(await self._inner.open(**options), self._taps)
 
     async def aclose(self) -> None:

@@ -1,96 +1,110 @@
 """What pipelines report against what truly happened.
 
-A busy machine makes everything late, never early. So a mark that is earlier than the truth fails at once, and of five
-tries at least one must be within 10 ms in every stage: an error of the code is in all five.
+A busy machine makes everything late, never early. So a mark that is earlier than what it marks fails at once, and each
+stage must be within 10 ms of the truth in at least one of a few tries: lateness comes and goes, an error of the code is
+in all of them.
 """
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import msgspec
 import pytest
 
-from realtime_nb.audio import AudioClip
 from realtime_nb.pipelines.base import PipelineTurn, collect
 from realtime_nb.pipelines.factory import pipeline
+from realtime_nb.pipelines.turn_run import TurnRun
 from realtime_nb.timing.marks import ROUTES, Marks, Moment, MomentName, Route
 from realtime_nb.transport.network import NetworkProfile
 from tests.pipelines.tapped import Taps, question, tapped_engine
-from tests.pipelines.truth import ANSWER, DELAYS, HOLD_MS, TOLERANCE_MS, too_early, truth, wrong
+from tests.pipelines.truth import ANSWER, DELAYS, HOLD_MS, TOLERANCE_MS, caught, errors, too_early, truth
 
 pytestmark = pytest.mark.anyio
 
-TRIES = 5
+TRIES = 8
 CLIP = question(speech_ms=400, before_ms=60)
 
 
-async def once(route: Route, clip: AudioClip, one_way_ms: float) -> tuple[PipelineTurn, dict[MomentName, float]]:
+async def once(route: Route, one_way_ms: float) -> tuple[PipelineTurn, dict[MomentName, float]]:
     taps = Taps()
     network = NetworkProfile(name="a wire", delay_ms=one_way_ms) if one_way_ms else None
     with tapped_engine(taps, delays=DELAYS, replies=[("", ANSWER)], texts=["hello there"]) as engine:
         asked = pipeline(route, url="embedded", engine=engine, network=network, silence_duration_ms=HOLD_MS)
         await asked.start()
         taps.clear()
-        turn = await collect(asked, clip)
+        turn = await collect(asked, CLIP)
         await asked.aclose()
     assert turn.status == "completed", turn.error
     assert turn.said == ANSWER
-    assert clip.speech_end_ms is not None
-    return turn, truth(route, taps, clip.speech_end_ms, one_way_ms)
+    assert CLIP.speech_end_ms is not None
+    return turn, truth(route, taps, CLIP.speech_end_ms, one_way_ms)
 
 
-async def good_try(route: Route, one_way_ms: float) -> tuple[PipelineTurn, dict[MomentName, float]]:
-    tried = []
-    for _ in range(TRIES):
-        turn, moments = await once(route, CLIP, one_way_ms)
+async def least_errors(route: Route, one_way_ms: float, tries: int) -> dict[str, float]:
+    """Return the smallest error of each stage, of as many tries as it takes."""
+    least: dict[str, float] = {}
+    for _ in range(tries):
+        turn, moments = await once(route, one_way_ms)
+        assert turn.timeline.flags == ()
+        assert turn.timeline.unattributed == ()
         assert too_early(turn.marks, moments) == []
-        problems = wrong(turn, moments)
-        if not problems:
-            return turn, moments
-        tried.append("; ".join(problems))
-    raise AssertionError("\n".join(tried))
+        for name, by in errors(turn.marks, route, moments).items():
+            least[name] = min(by, least.get(name, by), key=abs)
+        if all(abs(by) <= TOLERANCE_MS for by in least.values()):
+            break
+    return least
 
 
 @pytest.mark.parametrize("one_way_ms", [0.0, 40.0], ids=["here", "behind a network"])
 @pytest.mark.parametrize("route", ROUTES)
 async def test_every_stage_is_within_10_ms_of_the_truth(route: Route, one_way_ms: float) -> None:
-    turn, _ = await good_try(route, one_way_ms)
-    assert turn.provenance.simulated == (("network: a wire (simulated)",) if one_way_ms else ())
+    least = await least_errors(route, one_way_ms, TRIES)
+    assert {name: by for name, by in least.items() if abs(by) > TOLERANCE_MS} == {}
+
+
+async def test_an_error_of_15_ms_in_the_code_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    reach = TurnRun.reach
+
+    def late(self: TurnRun, moment: MomentName, time_ms: float | None = None) -> None:
+        reach(self, moment, time_ms)
+        found = self.marks.moments[moment]
+        if moment == "transcript":
+            self.marks.moments[moment] = msgspec.structs.replace(found, time_ms=found.time_ms + 15)
+
+    monkeypatch.setattr(TurnRun, "reach", late)
+    least = await least_errors("chain", 0.0, tries=2)
+    assert least["transcript"] > TOLERANCE_MS
+
+
+EXAMPLES: dict[Route, dict[MomentName, float]] = {
+    "realtime": {"speech_end": 0, "speech_stopped": 220, "committed": 260, "transcript": 300, "first_audio": 500},
+    "chat-audio": {"speech_end": 0, "speech_stopped": 220, "uploaded": 260, "first_audio": 500},
+    "chain": {
+        **{"speech_end": 0, "speech_stopped": 220, "uploaded": 260, "transcript": 380},
+        **{"first_text": 460, "text_ready": 520, "first_audio": 600},
+    },
+}
+EXAMPLES["chain-streaming"] = EXAMPLES["chain"]
 
 
 @pytest.mark.parametrize("route", ROUTES)
-async def test_wrong_marks_are_caught(route: Route) -> None:
-    turn, moments = await good_try(route, 0.0)
-    names = [name for name in moments if name != "speech_end"]
-    planted = {
-        **{f"{name} {late:+} ms": moved(turn.marks, name, late) for name in names for late in (15, 30, -15, -30)},
-        **{f"{a} and {b} swapped": swapped(turn.marks, a, b) for a, b in itertools.pairwise(names)},
-        **{f"no {name}": without(turn.marks, name) for name in moments},
-        "the speech's end 30 ms late": moved(turn.marks, "speech_end", 30),
+def test_wrong_marks_are_caught(route: Route) -> None:
+    moments: dict[MomentName, float] = {**EXAMPLES[route], "first_audible": EXAMPLES[route]["first_audio"] + 30}
+    marks = marked(moments)
+    assert caught(marks, route, moments) == []
+    mutants = {
+        **{f"{name} {by:+} ms": marked({**moments, name: at + by}) for name, at in moments.items() for by in (-30, 30)},
+        **{f"{name} {by:+} ms": marked({**moments, name: at + by}) for name, at in moments.items() for by in (-15, 15)},
+        **{
+            f"{a} and {b} swapped": marked({**moments, a: moments[b], b: moments[a]})
+            for a, b in itertools.combinations(moments, 2)
+        },
+        **{f"no {name}": marked({n: at for n, at in moments.items() if n != name}) for name in moments},
     }
-    missed = []
-    for what, marks in planted.items():
-        mutant = msgspec.structs.replace(turn, marks=marks)
-        if not wrong(mutant, moments) and not too_early(marks, moments):
-            missed.append(what)
-    close = {f"{a} and {b} swapped" for a, b in itertools.pairwise(names) if near(turn.marks, a, b)}
-    assert set(missed) <= close
+    assert [what for what, mutant in mutants.items() if not caught(mutant, route, moments)] == []
 
 
-def near(marks: Marks, a: MomentName, b: MomentName) -> bool:
-    return abs(marks.moments[a].time_ms - marks.moments[b].time_ms) <= TOLERANCE_MS
-
-
-def moved(marks: Marks, name: MomentName, by_ms: float) -> Marks:
-    moment = marks.moments[name]
-    return Marks({**marks.moments, name: msgspec.structs.replace(moment, time_ms=moment.time_ms + by_ms)})
-
-
-def swapped(marks: Marks, a: MomentName, b: MomentName) -> Marks:
-    return Marks({**marks.moments, a: marks.moments[b], b: marks.moments[a]})
-
-
-def without(marks: Marks, name: MomentName) -> Marks:
-    kept: dict[MomentName, Moment] = {key: moment for key, moment in marks.moments.items() if key != name}
-    return Marks(kept)
+def marked(moments: dict[Any, float]) -> Marks:
+    return Marks({name: Moment(at) for name, at in moments.items()})

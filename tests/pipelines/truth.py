@@ -6,7 +6,6 @@ import itertools
 import math
 
 from realtime_nb.engines.scripted import ScriptedDelays
-from realtime_nb.pipelines.base import PipelineTurn
 from realtime_nb.timing.marks import Marks, MomentName, Route, timeline
 from tests.pipelines.tapped import Taps
 
@@ -34,7 +33,7 @@ def truth(route: Route, taps: Taps, speech_end_ms: float, one_way_ms: float) -> 
         moments |= {"speech_stopped": stopped_ms, "committed": stopped_ms}
         moments["transcript"] = max(taps.first("transcript") + back, stopped_ms)
     else:
-        moments |= {"speech_stopped": stopped_ms, "uploaded": stopped_ms + one_way_ms}
+        moments |= {"speech_stopped": stopped_ms, "uploaded": taps.first("opened")}
     if route in ("chain", "chain-streaming"):
         deltas = taps.times_ms["delta"]
         moments["transcript"] = taps.first("transcript") + back
@@ -58,19 +57,25 @@ def too_early(marks: Marks, moments: dict[MomentName, float]) -> list[str]:
     ]
 
 
-def wrong(turn: PipelineTurn, moments: dict[MomentName, float]) -> list[str]:
-    """Return what of a turn's timeline is more than 10 ms from the truth, or not there."""
-    found = timeline(turn.marks, turn.provenance.route)
-    problems = [*found.flags, *(f"{end - start:.0f} ms unattributed" for start, end in found.unattributed)]
-    names = list(moments)
-    for before, after in itertools.pairwise(names):
-        stage = next((stage for stage in found.stages if stage.end_ms == turn.marks.time_ms(after)), None)
+def errors(marks: Marks, route: Route, moments: dict[MomentName, float]) -> dict[str, float]:
+    """Return by how much each stage, and voice-to-voice, is wrong; infinite for what is not there."""
+    found = timeline(marks, route)
+    wrong: dict[str, float] = {}
+    for before, after in itertools.pairwise(moments):
+        stage = next((stage for stage in found.stages if stage.end_ms == marks.time_ms(after)), None)
         true_ms = moments[after] - moments[before]
-        if stage is None:
-            problems.append(f"no stage ends at {after}")
-        elif abs(stage.duration_ms - true_ms) > TOLERANCE_MS:
-            problems.append(f"{stage.name} is {stage.duration_ms:.1f} ms, truly {true_ms:.1f}")
+        wrong[after] = math.inf if stage is None else stage.duration_ms - true_ms
     true_ms = moments["first_audible"] - moments["speech_end"]
-    if found.voice_to_voice_ms is None or abs(found.voice_to_voice_ms - true_ms) > TOLERANCE_MS:
-        problems.append(f"voice to voice is {found.voice_to_voice_ms} ms, truly {true_ms:.1f}")
-    return problems
+    wrong["voice to voice"] = math.inf if found.voice_to_voice_ms is None else found.voice_to_voice_ms - true_ms
+    return wrong
+
+
+def caught(marks: Marks, route: Route, moments: dict[MomentName, float]) -> list[str]:
+    """Return what is wrong about marks, in words."""
+    found = timeline(marks, route)
+    return [
+        *found.flags,
+        *(f"{end - start:.0f} ms unattributed" for start, end in found.unattributed),
+        *too_early(marks, moments),
+        *(f"{name}: {by:+.1f} ms" for name, by in errors(marks, route, moments).items() if abs(by) > TOLERANCE_MS),
+    ]
