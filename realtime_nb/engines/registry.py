@@ -9,12 +9,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from realtime_nb.engines.base import ChatModel, EngineSet
 from realtime_nb.errors import ConfigurationError, MissingExtra
+
+if TYPE_CHECKING:
+    from realtime_nb.engines.delayed import DelayProfile
 
 ENTRY_POINT_GROUP = "realtime_nb.engines"
 
@@ -32,7 +35,8 @@ def create(
     """Return the engines called `name`, not started.
 
     Args:
-        name: one of `available()`.
+        name: one of `available()`; with "+hosted-fast" or another of `delayed.PROFILES` behind it, its stages take as
+            long as published measurements say of hosted ones, and its label says that this is simulated.
         chat: what replaces the dialogue brain: a chat model, the base URL of an OpenAI-compatible server
             ("http://localhost:11434/v1", or "openai-compatible:http://…/v1#model" to name the model), or None.
         chat_api_key: the key for that server, if it wants one.
@@ -44,10 +48,14 @@ def create(
         MissingExtra: the engine needs a package that is not installed.
         EngineUnavailable: the engine cannot work on this machine.
     """
+    name, plus, delays = name.partition("+")
+    profile = _delay_profile(delays) if plus else None
     factory = _factory(name)
     _check_options(name, factory, options)
     engines = _call(name, factory, seed=seed, **options)
-    return engines if chat is None else with_chat(engines, chat, api_key=chat_api_key)
+    if chat is not None:
+        engines = with_chat(engines, chat, api_key=chat_api_key)
+    return engines if profile is None else _delayed(engines, profile, seed)
 
 
 def with_chat(engines: EngineSet, chat: str | ChatModel, *, api_key: str | None = None) -> EngineSet:
@@ -82,6 +90,18 @@ def _factory(name: str) -> Factory:
         if point.name == name:
             return _load(point)
     raise ConfigurationError(f"There is no engine {name!r}.", what_now=f"Available here: {', '.join(available())}.")
+
+
+def _delay_profile(name: str) -> DelayProfile:
+    from realtime_nb.engines.delayed import delay_profile
+
+    return delay_profile(name)
+
+
+def _delayed(engines: EngineSet, profile: DelayProfile, seed: int) -> EngineSet:
+    from realtime_nb.engines.delayed import delayed
+
+    return delayed(engines, profile, seed=seed)
 
 
 def _installed() -> tuple[EntryPoint, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from realtime_nb.audio import AudioClip
+from realtime_nb.engines.delayed import simulated_in
 from realtime_nb.errors import RealtimeError
 from realtime_nb.runtime import runtime
 from realtime_nb.session.tools import Tool
@@ -147,7 +148,10 @@ class TurnPipeline(ABC):
             endpoints={name: server.said for name, server in servers.items()},
             models={name: server.endpoint.model for name, server in servers.items()},
             engine="; ".join(engines),
-            simulated=(self.network.label,) if self.network is not None else (),
+            simulated=(
+                *((self.network.label,) if self.network is not None else ()),
+                *simulated_in("; ".join(engines)),
+            ),
             settings={"silence_duration_ms": self.silence_duration_ms, "voice": self.voice, **settings},
         )
 
