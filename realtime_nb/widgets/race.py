@@ -53,7 +53,8 @@ class Race(LinkedWidget):
         pipelines: who races: pipelines by name, a list of them, or None for all four architectures. Given ones stay
             open when the widget closes.
         measured: interleaved runs: a `Comparison`, or the path of a saved one.
-        **options: for the four architectures, when there are no `pipelines` (`engine=`, `brain=`, `instructions=`, …).
+        **options: for the four architectures, when there are no `pipelines`: `url`, `api_key`, `network`, `voice`,
+            `engine`, …; see `realtime_nb.pipelines.factory.pipeline`.
 
     Raises:
         ConfigurationError: neither clip nor runs, the front end is not built, or ipykernel is 7.0.*.
@@ -202,9 +203,6 @@ def _pipelines(
         return given, False
     if given is not None:
         return {pipeline.provenance.route: pipeline for pipeline in given}, False
-    from realtime_nb.pipelines.chain import ChainPipeline, StreamingChainPipeline
-    from realtime_nb.pipelines.chat_audio import ChatAudioPipeline
-    from realtime_nb.pipelines.realtime import RealtimePipeline
+    from realtime_nb.pipelines.factory import pipelines
 
-    kinds = (ChainPipeline, StreamingChainPipeline, ChatAudioPipeline, RealtimePipeline)
-    return {kind.route: kind(**options) for kind in kinds}, True
+    return {made.route: made for made in pipelines(**options)}, True
