@@ -28,6 +28,7 @@ from .server_actions import (
 )
 from .server_response import ServerResponse, settings_for
 from .session_config import (
+    VOICE_IS_LOCKED,
     SessionConfig,
     bytes_per_ms,
     check_prompt,
@@ -43,6 +44,8 @@ from .spoken import AudioLedger
 
 MAX_MESSAGE_CHARACTERS = 1000
 MAX_PARAM_CHARACTERS = 200
+MAX_ITEMS = 10_000
+"""In a conversation; clients can add no more (the API documents no limit). What is being spoken is still kept."""
 
 
 class ServerProtocol(Connection):
@@ -75,7 +78,7 @@ class ServerProtocol(Connection):
         self.active: dict[str, ServerResponse] = {}
         self.speech_item_id: str | None = None
         self.spoken = AudioLedger()
-        self._voice_used = False
+        self._spoken_voice: str | None = None
 
     def open(self) -> None:
         """Queue `session.created`; call once, first."""
@@ -95,8 +98,9 @@ class ServerProtocol(Connection):
 
     def emit(self, event: se.ServerEventBase) -> None:
         """Queue an event of the driver's own (rate limits, transcription)."""
-        if isinstance(event, se.OutputAudioDelta):
-            self._voice_used = True
+        if isinstance(event, se.OutputAudioDelta) and self._spoken_voice is None:
+            speaking = self.active.get(event.response_id)
+            self._spoken_voice = speaking.settings.voice if speaking else voice_name(self.config.audio.output.voice)
         self._queue(event)
 
     def error(self, problem: RemoteProtocolError, *, type: str = "invalid_request_error") -> None:
@@ -136,6 +140,7 @@ class ServerProtocol(Connection):
         return self._update_session(event.session)
 
     def _on_commit(self, event: ce.InputAudioBufferCommit) -> list[Action]:
+        self._check_room()
         return [self._commit(self.input_buffer.take_all())]
 
     def _on_clear(self, event: ce.InputAudioBufferClear) -> list[Action]:
@@ -157,6 +162,7 @@ class ServerProtocol(Connection):
 
     def _on_response_create(self, event: ce.ResponseCreate) -> list[Action]:
         options = event.response if isinstance(event.response, ResponseOptions) else None
+        self._check_room()
         return [ResponseRequested(self.create_response(options))]
 
     def _on_output_clear(self, event: ce.OutputAudioBufferClear) -> list[Action]:
@@ -168,7 +174,7 @@ class ServerProtocol(Connection):
 
     def _update_session(self, patch: dict[str, Any]) -> list[Action]:
         before = self.config
-        after = merge(before, patch, voice_locked=self._voice_used)
+        after = merge(before, patch, voice_locked=self._spoken_voice is not None)
         check_voice(voice_name(after.audio.output.voice), self.voices, "session.audio.output.voice")
         if self.active_default is not None and after.audio.output.speed != before.audio.output.speed:
             raise RemoteProtocolError(
@@ -185,6 +191,7 @@ class ServerProtocol(Connection):
     def _create_item(self, event: ce.ConversationItemCreate) -> list[Action]:
         item = event.item
         check_new_item(item)
+        self._check_room()
         if not item.id:
             item.id = self.ids.new("item")
         if item.id in self.conversation:
@@ -307,7 +314,7 @@ class ServerProtocol(Connection):
         check_tools(settings.tools, prefix="response.tools")
         if options is not None and isinstance(options.prompt, dict):
             check_prompt(options.prompt, param="response.prompt")
-        check_voice(settings.voice, self.voices, "response.audio.output.voice")
+        self._check_response_voice(settings.voice)
         active = self.active_default
         if settings.in_conversation and active is not None:
             raise RemoteProtocolError(
@@ -319,6 +326,20 @@ class ServerProtocol(Connection):
         self.active[response.id] = response
         response.create()
         return response
+
+    def _check_response_voice(self, voice: str) -> None:
+        """Once audio was sent, only the voice that it had and the session's own (which is locked then) can speak."""
+        check_voice(voice, self.voices, "response.audio.output.voice")
+        known = (self._spoken_voice, voice_name(self.config.audio.output.voice))
+        if self._spoken_voice is not None and voice not in known:
+            raise RemoteProtocolError(VOICE_IS_LOCKED, code="cannot_update_voice", param="response.audio.output.voice")
+
+    def _check_room(self) -> None:
+        if len(self.conversation) >= MAX_ITEMS:
+            raise RemoteProtocolError(
+                f"The conversation holds {MAX_ITEMS:,} items, which is the most. Delete some first.",
+                code="conversation_full",
+            )
 
     def _resolve_input(self, options: ResponseOptions | None) -> list[Item] | None:
         if options is None or not isinstance(options.input, list):

@@ -196,6 +196,7 @@ def check_voice(voice: str, voices: tuple[str, ...], param: str) -> None:
 
 _READ_ONLY = ("id", "object", "expires_at", "model")
 _CLEARS_TO_DEFAULT = {"tools": [], "instructions": "", "tool_choice": "auto", "truncation": "auto"}
+VOICE_IS_LOCKED = "Cannot update a conversation's voice if assistant audio is present."
 _MERGED = {"audio", "input", "output", "turn_detection", "transcription", "format"}
 
 
@@ -226,11 +227,7 @@ def merge(config: SessionConfig, patch: dict[str, Any], *, voice_locked: bool = 
         raise validation_problem(problem, prefix="session") from problem
     check_tools(result.tools, prefix="session.tools")
     if voice_locked and result.audio.output.voice != config.audio.output.voice:
-        raise RemoteProtocolError(
-            "Cannot update a conversation's voice if assistant audio is present.",
-            code="cannot_update_voice",
-            param="session.audio.output.voice",
-        )
+        raise RemoteProtocolError(VOICE_IS_LOCKED, code="cannot_update_voice", param="session.audio.output.voice")
     check_prompt(result.prompt, param="session.prompt")
     if config.tracing is not None and result.tracing != config.tracing:
         raise RemoteProtocolError(

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from realtime_nb.engines.base import EngineSet
@@ -57,6 +58,14 @@ class _AbortableProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         assert isinstance(transport, asyncio.Transport)
+        self.app_state = {**self.app_state, "abort": transport.abort}
+
+
+class _AbortableHttp(H11Protocol):
+    """Gives the application the same, to cut off an answer that cannot be finished."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
         self.app_state = {**self.app_state, "abort": transport.abort}
 
 
@@ -193,8 +202,9 @@ class EmbeddedServer:
                 self.app(),
                 log_config=None,
                 lifespan="off",
+                http=_AbortableHttp,
                 ws=_AbortableProtocol,
-                ws_max_size=self._limits.message_bytes,
+                ws_max_size=max(self._limits.frame_bytes, self._limits.message_bytes),
                 ws_ping_interval=self._limits.ping_s,
                 ws_ping_timeout=self._limits.ping_s,
                 ws_per_message_deflate=False,
@@ -219,10 +229,11 @@ class EmbeddedServer:
             logger.warning("some responses did not end in %g s; they are cut off", patience_s)
 
     async def aclose(self) -> None:
-        """End every session with 1001, stop listening, release the engines. Closing twice is fine."""
+        """End every session with 1001 and every answer, stop listening, release the engines. Closing twice is fine."""
         if self._closed:
             return
         self._closed = self._draining = True
+        self._rest.end()
         for connection in self._connections:
             connection.end(SHUTTING_DOWN)
         if self._connections:

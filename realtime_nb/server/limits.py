@@ -19,7 +19,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         reply_ahead_bytes: a reply waits while so many bytes are unsent, so that a slow network slows it down.
         unsent_bytes: beyond this the client is cut off (close 1008, `slow_consumer`).
         close_wait_s: how long an ending connection may take to send what is left.
-        message_bytes: of one WebSocket message; 15 MiB of audio are 20 MiB of base64.
+        message_bytes: of one WebSocket message, else it is refused; 15 MiB of audio are 20 MiB of base64.
+        frame_bytes: of a message that is refused; beyond this the connection is closed (1009).
         ping_s: between pings, and how long the pong may take.
     """
 
@@ -32,4 +33,5 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     unsent_bytes: int = 32 * MIB
     close_wait_s: float = 2.0
     message_bytes: int = 22 * MIB
+    frame_bytes: int = 64 * MIB
     ping_s: float = 20.0

@@ -132,13 +132,20 @@ class RealtimeConnection:
             if message["type"] != "websocket.receive":
                 break
             text = message.get("text")
-            actions = self._protocol.receive(text if text is not None else message["bytes"])
+            actions = self._receive(text if text is not None else message["bytes"])
             wire.flush()
             for action in actions:
                 await self._act(action, wire, turns, replies)
             wire.flush()
             await asyncio.sleep(0)  # frames that are here already do not wait: let others have their turn
         self.end(CLIENT_GONE)
+
+    def _receive(self, frame: str | bytes) -> list[Action]:
+        if len(frame) <= self._limits.message_bytes:
+            return self._protocol.receive(frame)
+        problem = f"The message is too large: {len(frame):,} bytes, at most {self._limits.message_bytes:,}."
+        self._protocol.error(RemoteProtocolError(problem, code="string_above_max_length"))
+        return []
 
     async def _act(self, action: Action, wire: Wire, turns: TurnTaking, replies: Replies) -> None:
         match action:

@@ -8,6 +8,7 @@ speech goes on, or the session's settings or the conversation changed meanwhile,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 
 import numpy as np
@@ -39,6 +40,8 @@ SLICE_SAMPLES = 320
 """Audio is looked at in slices of 20 ms."""
 SLICES_PER_BREATH = 10
 """After so many slices other tasks get the loop."""
+SLICES_PER_REST = 1000
+"""After so many slices of one message, 20 s, the recogniser must have caught up."""
 SAMPLES_PER_MS = RECOGNISER_SAMPLE_RATE_HZ // 1000
 KEPT_BEFORE_PREFIX_MS = 1000
 """Silence kept beyond the prefix padding; a detector finds an onset at most 300 ms late."""
@@ -106,6 +109,9 @@ class TurnTaking:
             self._hear(pcm16[start : start + SLICE_SAMPLES])
             if count % SLICES_PER_BREATH == 0:
                 await asyncio.sleep(0)
+            if count % SLICES_PER_REST == 0 and self._utterance is not None:
+                with contextlib.suppress(EngineError):  # it is reported when the turn ends
+                    await self._utterance.hypothesis()
         if self._detector is not None and not self._detector.speaking:
             kept_ms = self._detector.prefix_padding_ms + KEPT_BEFORE_PREFIX_MS
             self._wire.protocol.input_buffer.discard_before(self._base_ms + self._detector.total_ms - kept_ms)

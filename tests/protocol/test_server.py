@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime_nb.errors import LocalProtocolError
+from realtime_nb.protocol import server
 from realtime_nb.protocol.ids import IdFactory
 from realtime_nb.protocol.response import RESPONSE_LIFE, ResponsePhase, next_phase
 from realtime_nb.protocol.server import (
@@ -348,6 +349,50 @@ def test_the_voice_is_locked_by_the_first_audio() -> None:
     driver.out()
     change["audio"] = {"output": {"voice": "cedar"}}
     assert driver.send("session.update", session=change)[0]["error"]["code"] == "cannot_update_voice"
+
+
+def test_a_response_with_a_voice_of_its_own_locks_it_too() -> None:
+    driver = Driver()
+    response = driver.respond(audio={"output": {"voice": "marin"}})
+    speak(response, "Yes.")
+    response.complete()
+    driver.out()
+    change = {"type": "realtime", "audio": {"output": {"voice": "marin"}}}
+    assert driver.send("session.update", session=change)[0]["error"]["code"] == "cannot_update_voice"
+    other = {"audio": {"output": {"voice": "cedar"}}}
+    for options in (other, {**other, "conversation": "none"}):
+        (error,) = driver.send("response.create", response=options)
+        assert error["error"]["code"] == "cannot_update_voice"
+        assert error["error"]["param"] == "response.audio.output.voice"
+    assert driver.respond(audio={"output": {"voice": "marin"}}).settings.voice == "marin"
+
+
+def test_a_voice_that_only_wrote_locks_nothing() -> None:
+    driver = Driver()
+    response = driver.respond(output_modalities=["text"], audio={"output": {"voice": "marin"}})
+    response.begin_message()
+    response.text("Yes.")
+    response.complete()
+    assert driver.respond(audio={"output": {"voice": "cedar"}}).settings.voice == "cedar"
+
+
+def test_a_conversation_has_a_named_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_ITEMS", 3)
+    driver = Driver()
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
+    for _ in range(3):
+        assert "conversation.item.done" in types(driver.send("conversation.item.create", item=message))
+    driver.append(200)
+    for refused in (
+        driver.send("conversation.item.create", item=message),
+        driver.send("input_audio_buffer.commit"),
+        driver.send("response.create"),
+    ):
+        assert [event["error"]["code"] for event in refused] == ["conversation_full"]
+        assert "3 items" in refused[0]["error"]["message"]
+    first = next(iter(driver.server.conversation))
+    driver.send("conversation.item.delete", item_id=first.id)
+    assert types(driver.send("input_audio_buffer.commit"))[0] == "input_audio_buffer.committed"
 
 
 def test_a_response_has_options_of_its_own() -> None:

@@ -9,6 +9,7 @@ from realtime_nb.engines import scripted
 from realtime_nb.engines.base import ChatDelta, ChatRequest
 from realtime_nb.engines.scripted import ScriptedDelays
 from realtime_nb.errors import EngineOverloaded
+from realtime_nb.protocol.codec import MAX_APPEND_BYTES
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.token_bucket import TokenBucket
 from tests.server.commands import run, served
@@ -172,3 +173,28 @@ async def test_serve_refuses_limits_that_let_nobody_in(option: str) -> None:
     status, stderr = await run("serve", option, "0")
     assert status == 2
     assert "at least 1" in stderr
+
+
+async def test_a_message_too_large_is_refused_and_the_session_goes_on() -> None:
+    async with serving(limits=Limits(message_bytes=50_000, frame_bytes=200_000)) as server:
+        async with connected(server) as client:
+            await client.say("x" * 60_000)
+            error = (await client.until("error"))["error"]
+            assert error["code"] == "string_above_max_length"
+            assert "50,000" in error["message"]
+            await client.socket.send(b"x" * 60_000)
+            assert (await client.until("error"))["error"]["code"] == "string_above_max_length"
+            assert (await ask(client, "hello"))["status"] == "completed"
+
+
+async def test_a_message_beyond_all_bounds_closes_the_connection() -> None:
+    async with serving(limits=Limits(message_bytes=50_000, frame_bytes=200_000)) as server:
+        async with connected(server) as client:
+            await client.until("session.created")
+            await client.say("x" * 250_000)
+            assert (await closing(client))[0] == 1009
+
+
+def test_the_longest_append_fits_into_a_message() -> None:
+    limits = Limits()
+    assert MAX_APPEND_BYTES * 4 / 3 + 1000 < limits.message_bytes < limits.frame_bytes

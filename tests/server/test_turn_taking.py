@@ -468,3 +468,43 @@ async def test_a_stream_that_opens_after_its_turn_was_cleared_is_closed_again() 
         transcriber.may_open.set()
         async with asyncio.timeout(PATIENCE_S):
             await transcriber.closed.wait()
+
+
+class Backlog(scripted.ScriptedTranscriber):
+    """A recogniser that can be 30 s behind and no more; asked for words, it catches up."""
+
+    def __init__(self) -> None:
+        super().__init__(["all of it"])
+        self.behind_s = self.fed_s = 0.0
+
+    async def open(self, **options: Any) -> Any:
+        stream = await super().open(**options)
+        feed, hypothesis = stream.feed, stream.hypothesis
+
+        def bounded_feed(pcm16: Pcm16) -> None:
+            self.behind_s += len(pcm16) / 16_000
+            self.fed_s += len(pcm16) / 16_000
+            if self.behind_s > 30:
+                raise EngineCrashed("The recogniser is too far behind.")
+            feed(pcm16)
+
+        async def catch_up() -> Any:
+            await asyncio.sleep(0)
+            self.behind_s = 0.0
+            return await hypothesis()
+
+        stream.feed, stream.hypothesis = bounded_feed, catch_up
+        return stream
+
+
+async def test_the_longest_append_there_is_does_not_overrun_the_recogniser() -> None:
+    engines = scripted.create()
+    engines.transcriber = backlog = Backlog()
+    async with serving(engines) as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": None, "transcription": {"model": "any"}}})
+        audio = base64.b64encode(bytes(15 * 2**20)).decode()
+        await client.send("input_audio_buffer.append", audio=audio)
+        await client.send("input_audio_buffer.commit")
+        done = await client.until("conversation.item.input_audio_transcription.completed")
+        assert done["transcript"] == "all of it"
+        assert backlog.fed_s == pytest.approx(15 * 2**20 / 48_000, abs=0.1)
