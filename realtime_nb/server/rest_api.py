@@ -17,6 +17,7 @@ from realtime_nb.protocol.ids import IdFactory
 from realtime_nb.server.admission import Keyring, offered_key, origin_allowed
 from realtime_nb.server.chat_completions import ChatCompletions
 from realtime_nb.server.client_secrets import ClientSecrets
+from realtime_nb.server.http_ending import HttpEnding
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.metering import rate_limit_headers
 from realtime_nb.server.refusals import PROBLEMS, ClientLeft, answer_to, refusal
@@ -65,13 +66,20 @@ class RestApi:
         self._ids = IdFactory()
         self._bucket = bucket
         self._busy: set[asyncio.Task[Any]] = set()
+        self._stopping = asyncio.Event()
         self._draining = False
         self._transcriptions = Transcriptions(engines, bucket)
         self._speech = Speech(engines, bucket)
         self._chat = ChatCompletions(engines, bucket, limits, unix_clock)
 
     def routes(self) -> list[Route]:
-        """Return the routes, every one behind origin and key."""
+        """Return the routes, every one behind origin and key, and ending with the server."""
+        routes = self._endpoints()
+        for route in routes:
+            route.app = HttpEnding(route.app, self._stopping)
+        return routes
+
+    def _endpoints(self) -> list[Route]:
         hears, speaks = self._engines.transcriber.capabilities, self._engines.synthesizer.capabilities
         talks = (hears, self._engines.chat.capabilities, speaks)
         return [
@@ -88,6 +96,11 @@ class RestApi:
         self._draining = True
         if self._busy:
             await asyncio.wait(self._busy)
+
+    def end(self) -> None:
+        """Take no more work and stop what is under way."""
+        self._draining = True
+        self._stopping.set()
 
     def _guarded(self, endpoint: Endpoint, *engines: Capabilities) -> Endpoint:
         shown = f"{self._engines.name}: {' + '.join(engine.name for engine in engines)}" if engines else ""
@@ -117,13 +130,13 @@ class RestApi:
         if not self._keys.accepts(offered_key(request.headers, [])):
             return refusal(401, "Incorrect API key provided.", "invalid_api_key")
         if self._draining:
-            return refusal(503, "The server is shutting down.", "server_shutting_down")
+            return _shutting_down()
         try:
             return await endpoint(request)
         except PROBLEMS as problem:
             return answer_to(problem)
         except ClientLeft:
-            return Response(status_code=CLIENT_LEFT_STATUS)
+            return _shutting_down() if self._stopping.is_set() else Response(status_code=CLIENT_LEFT_STATUS)
 
     async def _list_models(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [self._model]})
@@ -141,3 +154,7 @@ class RestApi:
         except RemoteProtocolError as problem:
             status = 429 if problem.code == "rate_limit_exceeded" else 400
             return refusal(status, problem.message, problem.code, problem.param)
+
+
+def _shutting_down() -> JSONResponse:
+    return refusal(503, "The server is shutting down.", "server_shutting_down")

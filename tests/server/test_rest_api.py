@@ -14,7 +14,8 @@ from openai import RateLimitError
 
 from realtime_nb.engines import scripted
 from realtime_nb.engines.base import EngineSet
-from realtime_nb.server import chat_completions
+from realtime_nb.server import app, chat_completions
+from realtime_nb.server.app import EmbeddedServer
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.streamed_answer import StreamedAnswer, while_connected
 from tests.server.rest import http, sdk, spoken
@@ -212,6 +213,48 @@ async def test_draining_waits_for_answers_and_takes_no_more() -> None:
             release.set()
             await draining
             assert (await asking).status_code == 200
+
+
+@pytest.mark.parametrize(("path", "request_"), LEAVING)
+async def test_closing_the_server_ends_what_is_under_way_at_once(
+    path: str, request_: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "STOP_TIMEOUT_S", 2 * PATIENCE_S)
+    gate = Gate()
+    before = asyncio.all_tasks()
+    server = await EmbeddedServer.start(gated(gate))
+    async with http(server) as client, asyncio.timeout(PATIENCE_S):
+        gate.closed = True
+        asking = asyncio.create_task(client.post(path, **request_))
+        await gate.asleep.wait()
+        await server.aclose()
+        answer = await asking
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_shutting_down")
+    assert gate.cancelled.is_set()
+    assert asyncio.all_tasks() == before
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(("path", "request_"), [LEAVING[0], LEAVING[1], LEAVING[4]])
+async def test_closing_the_server_cuts_streams(
+    path: str, request_: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "STOP_TIMEOUT_S", 2 * PATIENCE_S)
+    gate = Gate()
+    before = asyncio.all_tasks()
+    server = await EmbeddedServer.start(scripted.create(delays=scripted.ScriptedDelays(pace=1), sleep=gate.sleep))
+    async with http(server) as client, asyncio.timeout(PATIENCE_S):
+        gate.closed = True
+        async with client.stream("POST", path, **request_) as answer:
+            pieces = answer.aiter_raw()
+            await anext(pieces)
+            await gate.asleep.wait()
+            await server.aclose()
+            with pytest.raises(httpx.TransportError):
+                async for _ in pieces:
+                    pass
+    assert asyncio.all_tasks() == before
+    assert caplog.records == []
 
 
 async def test_no_request_leaves_a_task_behind() -> None:
