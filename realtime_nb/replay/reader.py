@@ -34,6 +34,9 @@ from .event_file import EventFile, unread_note
 from .recorded_turn import RecordedTurn
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+    from pandas import DataFrame
+
     from .rebuild import Rebuilt
 
 UNKNOWN = "(unknown)"
@@ -156,10 +159,57 @@ class Recording:
         """Speech, hold and response spans on the session's clock."""
         return list(self._rebuilt.regions)
 
+    def began_ms(self, item_id: str) -> float | None:
+        """Return when an item began to be said or was added, None when it is not known."""
+        return self._rebuilt.began_ms.get(item_id)
+
     @property
     def settings(self) -> dict[str, Any]:
         """The session object as the server last sent it."""
         return dict(self._rebuilt.settings)
+
+    # --- what becomes of it -------------------------------------------------------------------------------------
+
+    def to_html(self, path: str | os.PathLike[str], *, title: str = "") -> Path:
+        """Write one self-contained page: player, waveforms, events, timelines, transcript. It needs no network.
+
+        Raises:
+            ConfigurationError: the file cannot be written.
+        """
+        from .export_html import write_page
+
+        return write_page(self, Path(path), title=title)
+
+    def to_pandas(self) -> DataFrame:
+        """Return one row a turn: what was said, how it ended, every stage in ms. See `realtime_nb.replay.tables`.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        from .tables import to_pandas
+
+        return to_pandas(self)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> Path:
+        """Write the rows of `to_pandas` with their provenance, and return the path.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+        """
+        from .tables import to_parquet
+
+        return to_parquet(self, Path(path))
+
+    def to_spans(self, tracer_provider: TracerProvider | None = None, *, content: bool = False) -> int:
+        """Give the session to OpenTelemetry as spans, and return how many. See `realtime_nb.replay.telemetry`.
+
+        Raises:
+            MissingExtra: the OpenTelemetry SDK is not installed.
+            ConfigurationError: no tracer provider was given or set up.
+        """
+        from .telemetry import to_spans
+
+        return to_spans(self, tracer_provider, content=content)
 
     def _note(self, about: str, note: str) -> None:
         self._notes[about] = note

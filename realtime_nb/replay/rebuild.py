@@ -37,6 +37,7 @@ class Rebuilt(msgspec.Struct, kw_only=True):
     transcript: list[TranscriptLine]
     regions: list[Region]
     settings: dict[str, Any]
+    began_ms: dict[str, float]
 
 
 class _Delta(msgspec.Struct):
@@ -77,7 +78,9 @@ class _Rebuilder:
         self.turns: list[RecordedTurn] = []
         self.settings: dict[str, Any] = {}
         self.greeted = False
+        self.now_ms = 0.0
         self.begun: set[str] = set()
+        self.began_ms: dict[str, float] = {}
 
     # --- the user's audio, which is counted before anything is played --------------------------------------------
 
@@ -131,6 +134,7 @@ class _Rebuilder:
             transcript=self.builder.transcript.lines,
             regions=self.builder.regions.regions,
             settings=self.settings,
+            began_ms=self.began_ms,
         )
 
     def on_turn(self, turn: Turn) -> None:
@@ -138,7 +142,17 @@ class _Rebuilder:
         if isinstance(turn, RecordedTurn):
             self.turns.append(turn)
 
+    def on_region(self, region: Region) -> None:
+        """Note when speech and answers began."""
+        if region.kind != "hold":
+            self.began_ms[region.region_id.partition("-")[2]] = region.start_ms
+
+    def on_transcript(self, line: TranscriptLine) -> None:
+        """Note when a line that has no sound appeared."""
+        self.began_ms.setdefault(line.item_id, self.now_ms)
+
     def _take(self, line: RecordedEvent, content: dict[str, Any], *, sent: bool) -> None:
+        self.now_ms = line.time_ns / 1e6
         kind, frame = str(content.get("type", "")), msgspec.json.encode(content).decode()
         logged = LoggedEvent(line.sequence, line.time_ns / 1e6, line.direction, kind, frame)
         if sent:
