@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from threading import Event
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from realtime_nb.audio.file_reading import read_audio
 from realtime_nb.audio.resample import resample
@@ -17,7 +19,9 @@ from realtime_nb.engines.base import (
     Transcriber,
     Transcript,
     VoiceActivityDetector,
+    WordTime,
 )
+from realtime_nb.engines.turn_detector import SpeechDetector, SpeechStarted, SpeechStopped
 from realtime_nb.errors import AudioError, RemoteProtocolError
 from realtime_nb.server.hearing import FEED_SAMPLES, NOTHING_HEARD
 
@@ -26,6 +30,14 @@ SHORTEST_MS = 100
 SPEECH_PROBABILITY = 0.5
 SPEECH_FRAMES = 3
 """So many frames in a row (96 ms with the bundled detector) above `SPEECH_PROBABILITY` are speech."""
+
+
+class Chunking(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a recording is cut into turns, as a session's `server_vad` would."""
+
+    threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    prefix_padding_ms: Annotated[int, Meta(ge=0)] = 300
+    silence_duration_ms: Annotated[int, Meta(ge=0)] = 500
 
 
 class Recording(msgspec.Struct, frozen=True):
@@ -78,6 +90,7 @@ async def recognise(
     *,
     vocabulary: Sequence[str] = (),
     on_partial: Callable[[str], None] | None = None,
+    chunking: Chunking | None = None,
 ) -> Transcript:
     """Return the words of a recording, "" where nobody speaks. Cancelling stops the work.
 
@@ -85,21 +98,50 @@ async def recognise(
 
     Args:
         engines: whose transcriber and detector.
-        recording: heard as one turn.
+        recording: what was said.
         vocabulary: sentences or words to expect.
         on_partial: called on the loop with the whole text so far whenever it changes.
+        chunking: None hears the recording as one turn.
 
     Raises:
         EngineError: the recogniser failed.
     """
-    abandoned = Event()
+    pcm16, abandoned = recording.pcm16, Event()
     try:
-        speech = await asyncio.to_thread(has_speech, engines.vad, recording.pcm16, abandoned)
+        if chunking is not None:
+            spans = await asyncio.to_thread(speech_spans, engines.vad, pcm16, chunking, abandoned)
+        else:
+            speech = await asyncio.to_thread(has_speech, engines.vad, pcm16, abandoned)
+            spans = [(0, len(pcm16))] if speech else []
     finally:
         abandoned.set()
-    if not speech:
-        return NOTHING_HEARD
-    return await _heard(engines.transcriber, recording.pcm16, vocabulary, on_partial)
+    heard: list[Transcript] = []
+    for start, end in spans:
+        so_far = _joined(heard)
+        partial = None if on_partial is None else _continued(on_partial, so_far.text)
+        chunk = await _heard(engines.transcriber, pcm16[start:end], vocabulary, partial)
+        heard.append(_moved(chunk, start * 1000 // RECOGNISER_SAMPLE_RATE_HZ))
+    return _joined(heard)
+
+
+def _continued(on_partial: Callable[[str], None], before: str) -> Callable[[str], None]:
+    return lambda text: on_partial(f"{before} {text}".strip())
+
+
+def _moved(heard: Transcript, by_ms: int) -> Transcript:
+    words = tuple(WordTime(word.word, word.start_ms + by_ms, word.end_ms + by_ms) for word in heard.words)
+    return msgspec.structs.replace(heard, words=words)
+
+
+def _joined(heard: Sequence[Transcript]) -> Transcript:
+    said = [one for one in heard if one.text]
+    if len(said) < 2:
+        return said[0] if said else NOTHING_HEARD
+    return Transcript(
+        text=" ".join(one.text for one in said),
+        confidence=min(one.confidence for one in said),
+        words=tuple(word for one in said for word in one.words),
+    )
 
 
 async def _heard(
@@ -132,3 +174,30 @@ def has_speech(make_detector: Callable[[], VoiceActivityDetector], pcm16: Pcm16,
         if abandoned.is_set():
             break
     return False
+
+
+def speech_spans(
+    make_detector: Callable[[], VoiceActivityDetector], pcm16: Pcm16, chunking: Chunking, abandoned: Event
+) -> list[tuple[int, int]]:
+    """Return where the turns are, in samples. Computes: keep it off a loop. See `has_speech`."""
+    detector = SpeechDetector(
+        make_detector(),
+        sample_rate_hz=RECOGNISER_SAMPLE_RATE_HZ,
+        threshold=chunking.threshold,
+        prefix_padding_ms=chunking.prefix_padding_ms,
+        silence_duration_ms=chunking.silence_duration_ms,
+    )
+    samples_per_ms = RECOGNISER_SAMPLE_RATE_HZ // 1000
+    spans: list[tuple[int, int]] = []
+    begun = 0
+    for start in range(0, len(pcm16), RECOGNISER_SAMPLE_RATE_HZ):
+        if abandoned.is_set():
+            break
+        for signal in detector.feed(pcm16[start : start + RECOGNISER_SAMPLE_RATE_HZ]):
+            if isinstance(signal, SpeechStarted):
+                begun = signal.audio_start_ms * samples_per_ms
+            elif isinstance(signal, SpeechStopped):
+                spans.append((begun, signal.audio_end_ms * samples_per_ms))
+    if detector.speaking:
+        spans.append((begun, len(pcm16)))
+    return spans

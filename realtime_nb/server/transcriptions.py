@@ -18,7 +18,7 @@ from realtime_nb.protocol.session_config import validation_problem
 from realtime_nb.server import transcript_formats
 from realtime_nb.server.metering import claim
 from realtime_nb.server.prompt import USER_AUDIO_MS_PER_TOKEN, text_tokens
-from realtime_nb.server.recognition import Recording, read_recording, recognise
+from realtime_nb.server.recognition import Chunking, Recording, read_recording, recognise
 from realtime_nb.server.request_body import Upload, read_upload
 from realtime_nb.server.settled_text import SettledText
 from realtime_nb.server.streamed_answer import (
@@ -53,6 +53,7 @@ class TranscriptionForm(msgspec.Struct, kw_only=True):
     timestamp_granularities: list[Literal["word", "segment"]] = []
     include: list[Literal["logprobs"]] = []
     stream: bool = False
+    chunking_strategy: Chunking | None = None
 
 
 class Transcriptions:
@@ -88,7 +89,7 @@ class Transcriptions:
         if form.stream:
             events = events_or_error(self._events(form, recording))
             return await StreamedAnswer.begun(events, media_type=SSE_MEDIA_TYPE, headers=SSE_HEADERS)
-        heard = await recognise(self._engines, recording, vocabulary=_vocabulary(form))
+        heard = await recognise(self._engines, recording, vocabulary=_vocabulary(form), chunking=form.chunking_strategy)
         self._bucket.take(text_tokens(heard.text))
         return _whole_answer(form, recording, heard)
 
@@ -100,7 +101,14 @@ class Transcriptions:
             woken.set()
 
         work = asyncio.create_task(
-            recognise(self._engines, recording, vocabulary=_vocabulary(form), on_partial=note), name="transcribe"
+            recognise(
+                self._engines,
+                recording,
+                vocabulary=_vocabulary(form),
+                on_partial=note,
+                chunking=form.chunking_strategy,
+            ),
+            name="transcribe",
         )
         work.add_done_callback(lambda _: woken.set())
         try:
@@ -126,6 +134,7 @@ def _form(upload: Upload) -> TranscriptionForm:
     values: dict[str, Any] = {
         name: given if name in _LISTS else given[-1] for name, given in upload.fields.items() if name in _FIELDS
     }
+    values["chunking_strategy"] = _chunking(upload)
     try:
         form = msgspec.convert(values, TranscriptionForm, strict=False)
     except msgspec.ValidationError as problem:
@@ -148,6 +157,22 @@ def _form(upload: Upload) -> TranscriptionForm:
             "The recogniser here has no log probabilities.", code="unsupported_value", param="include"
         )
     return form
+
+
+def _chunking(upload: Upload) -> dict[str, str] | None:
+    """Return the settings out of "auto" or of the fields that a client makes of an object."""
+    prefix = "chunking_strategy["
+    named = {name[len(prefix) : -1]: given[-1] for name, given in upload.fields.items() if name.startswith(prefix)}
+    strategy = upload.fields.get("chunking_strategy", [named.pop("type", "")])[-1]
+    if not strategy and not named:
+        return None
+    if strategy not in ("auto", "server_vad"):
+        raise RemoteProtocolError(
+            "Invalid value for 'chunking_strategy': supported are 'auto' and 'server_vad'.",
+            code="invalid_value",
+            param="chunking_strategy",
+        )
+    return named
 
 
 _FIELDS = frozenset(TranscriptionForm.__struct_fields__)

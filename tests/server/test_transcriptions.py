@@ -103,6 +103,45 @@ async def test_a_stream_grows_to_the_text() -> None:
         assert "".join(delta.delta for delta in deltas if delta.type == "transcript.text.delta") == TEXT
 
 
+PAUSED = np.concatenate([silence(300), tone(800), silence(1200), tone(500), silence(800)])
+
+
+@pytest.mark.parametrize("strategy", ["auto", {"type": "server_vad", "silence_duration_ms": 300, "threshold": 0.6}])
+async def test_a_recording_in_chunks(strategy: Any) -> None:
+    async with sdk(scripted.create(texts=["one two", "three"])) as (client, _):
+        options: Any = {"file": ("a.wav", AudioClip(PAUSED).to_wav_bytes()), "chunking_strategy": strategy}
+        heard = await client.audio.transcriptions.create(
+            model="whisper-1", response_format="verbose_json", timestamp_granularities=["word"], **options
+        )
+        assert heard.text == "one two three"
+        assert heard.words is not None
+        assert [word.word for word in heard.words] == ["one", "two", "three"]
+        assert heard.words[0].start < 0.3
+        assert abs(heard.words[2].start - 2.0) < 0.15  # 300 ms before the second tone
+        stream = await client.audio.transcriptions.create(model="m", stream=True, **options)
+        *deltas, done = [event async for event in stream]
+        assert done.type == "transcript.text.done"
+        assert done.text == "one two three"
+        assert "".join(event.delta for event in deltas if event.type == "transcript.text.delta") == done.text
+
+
+async def test_chunks_need_pauses_that_are_long_enough() -> None:
+    async with sdk(scripted.create(texts=["one two", "three"])) as (client, _):
+        answer = await client.audio.transcriptions.create(
+            model="m",
+            file=("a.wav", AudioClip(PAUSED).to_wav_bytes()),
+            chunking_strategy={"type": "server_vad", "silence_duration_ms": 2000},
+        )
+        assert answer.text == "one two"
+
+
+async def test_silence_has_no_chunks() -> None:
+    async with sdk(engines()) as (client, _):
+        file = AudioClip.silence(1000).to_wav_bytes()
+        answer = await client.audio.transcriptions.create(model="m", file=("a.wav", file), chunking_strategy="auto")
+        assert answer.text == ""
+
+
 @pytest.mark.parametrize(
     ("container", "subtype"), [("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)]
 )
@@ -152,6 +191,15 @@ REFUSALS: list[tuple[dict[str, Any], bytes | None, int, str | None, str | None]]
     ({"include[]": "logprobs"}, spoken(), 400, "unsupported_value", "include"),
     ({"temperature": "7"}, spoken(), 400, "invalid_value", "temperature"),
     ({"model": ""}, spoken(), 400, "invalid_value", "model"),
+    ({"chunking_strategy": "by mood"}, spoken(), 400, "invalid_value", "chunking_strategy"),
+    ({"chunking_strategy[type]": "semantic_vad"}, spoken(), 400, "invalid_value", "chunking_strategy"),
+    (
+        {"chunking_strategy[type]": "server_vad", "chunking_strategy[threshold]": "2"},
+        spoken(),
+        400,
+        "invalid_value",
+        "chunking_strategy.threshold",
+    ),
 ]
 
 
