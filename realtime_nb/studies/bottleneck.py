@@ -6,7 +6,7 @@ import asyncio
 import os
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -95,14 +95,27 @@ async def text_bottleneck(
     chosen = engine or os.environ.get("REALTIME_NB_ENGINE", "offline")
     places = (transcription or StageEndpoint(), speech or StageEndpoint())
     found = await runtime().call(_through_text(clip, *places, voice=voice, engine=chosen, timeout_s=timeout_s))
-    text, words, spoken, spoken_words, line = found
-    loss = await asyncio.to_thread(what_text_loses, clip, spoken, words=words, words_again=spoken_words)
-    return TextBottleneck(clip, text, words, spoken, spoken_words, loss, line)
+    # Measuring computes, and asking for the machine's name reads files.
+    return await asyncio.to_thread(_compared, clip, found, voice)
+
+
+class _Passed(NamedTuple):
+    ears: StageServer
+    mouth: StageServer
+    text: str
+    words: tuple[TimedWord, ...]
+    spoken: AudioClip
+    spoken_words: tuple[TimedWord, ...]
+
+
+def _compared(clip: AudioClip, found: _Passed, voice: str) -> TextBottleneck:
+    loss = what_text_loses(clip, found.spoken, words=found.words, words_again=found.spoken_words)
+    return TextBottleneck(clip, *found[2:], loss, _line(found.ears, found.mouth, voice))
 
 
 async def _through_text(
     clip: AudioClip, transcription: StageEndpoint, speech: StageEndpoint, *, voice: str, engine: str, timeout_s: float
-) -> tuple[str, tuple[TimedWord, ...], AudioClip, tuple[TimedWord, ...], str]:
+) -> _Passed:
     ears = await find_server("transcription", transcription, engine=engine)
     if not ears.embedded and transcription.model is None:
         ears = ears._replace(endpoint=msgspec.structs.replace(ears.endpoint, model=WORD_TIMES_MODEL))
@@ -120,7 +133,7 @@ async def _through_text(
     finally:
         await hearing.aclose()
         await speaking.aclose()
-    return text, words, spoken, spoken_words, _line(ears, mouth, voice)
+    return _Passed(ears, mouth, text, words, spoken, spoken_words)
 
 
 async def _transcribe(
