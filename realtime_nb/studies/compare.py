@@ -88,7 +88,7 @@ async def compare(
     asked = named_clips(clips)
     lanes = _lanes(pipelines, options)
     plan = planned_rows({"pipeline": list(lanes), "clip": list(asked)}, repeats=repeats, seed=seed, study=name)
-    provenance = provenance_now(seed=seed, repeats=repeats, warmups=warmups)
+    provenance = provenance_now(pipelines=lanes, seed=seed, repeats=repeats, warmups=warmups)
     journal = None
     if path is not None:
         described = _described(plan, asked, repeats=repeats, seed=seed, name=name, options=options)

@@ -17,6 +17,7 @@ from realtime_nb.studies.provenance import StudyProvenance, with_rows
 from realtime_nb.studies.rows import COLUMNS, Row
 from realtime_nb.studies.statistics import Estimate
 from realtime_nb.studies.table import Table
+from realtime_nb.timing.marks import ROUTES
 
 SCHEMA = 1
 SWEPT = ("silence_duration_ms", "endpoint")
@@ -40,13 +41,15 @@ class Comparison:
 
     @property
     def pipelines(self) -> tuple[str, ...]:
-        """The pipelines' names, in the order planned."""
-        return tuple(dict.fromkeys(row.pipeline for row in sorted(self.rows, key=_planned)))
+        """The pipelines' names, as they were asked for."""
+        present = dict.fromkeys(row.pipeline for row in self.rows)
+        asked = dict.fromkeys((*self.provenance.pipelines, *ROUTES))
+        return tuple(name for name in (*asked, *(name for name in present if name not in asked)) if name in present)
 
     @property
     def clips(self) -> tuple[str, ...]:
         """The clips' names."""
-        return tuple(dict.fromkeys(row.clip for row in sorted(self.rows, key=_planned)))
+        return tuple(sorted({row.clip for row in self.rows}))
 
     def of(self, pipeline: str) -> tuple[Row, ...]:
         """Return one pipeline's rows.
@@ -236,10 +239,6 @@ def why_not(row: Row) -> str:
 
 def _measured(rows: Sequence[Row]) -> list[float]:
     return [row.measured_ms for row in rows if row.measured_ms is not None]
-
-
-def _planned(row: Row) -> int:
-    return row.run
 
 
 def _cells(table: Table) -> list[list[Any]]:

@@ -21,7 +21,6 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid #8886; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; }
 figure { margin: 2rem 0; background: #fff; color: #000; border-radius: 4px; }
 figure svg { width: 100%; height: auto; }
-.provenance { opacity: .8; font-size: .85rem; }
 """
 METHOD = (
     "Voice-to-voice is the time from the true end of the user's speech to the first sample of the answer that can be "
@@ -38,10 +37,8 @@ def comparison_html(comparison: Comparison, *, title: str = "Voice-to-voice, com
     Raises:
         MissingExtra: SciPy is not installed.
     """
-    where = comparison.provenance
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="provenance">{escape(where.line)}</p>',
         _wide(comparison.summary()),
         *(_section("Pairs", _list(estimates(comparison))) if len(comparison.pipelines) > 1 else ()),
         *_figures(comparison),
@@ -86,7 +83,7 @@ def _figures(comparison: Comparison) -> Iterator[str]:
         return
     for heading, make in drawn:
         try:
-            yield from _section(heading, _svg(make()))
+            yield _svg(make())
         except RealtimeError as problem:  # a figure that cannot be drawn must not cost the page
             yield from _section(heading, f"<p>Not drawn: {escape(str(problem))}</p>")
 

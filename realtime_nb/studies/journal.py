@@ -52,7 +52,7 @@ class Journal:
         self.head = head
         if self.path.exists() and self.path.stat().st_size:
             self.head, rows, whole_bytes = _read(self.path)
-            _check_same(self.path, self.head.plan, head.plan)
+            check_same(self.path, self.head.plan, head.plan)
             self.done = {row.run: row for row in rows}
             if whole_bytes < self.path.stat().st_size:
                 os.truncate(self.path, whole_bytes)
@@ -97,7 +97,12 @@ def _read(path: Path) -> tuple[Head, list[Row], int]:
     return head, rows, sum(map(len, whole))
 
 
-def _check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+def check_same(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    """Refuse to go on with something else.
+
+    Raises:
+        ConfigurationError: the plans differ; the message says in what.
+    """
     new = msgspec.json.decode(msgspec.json.encode(new))
     differ = [name for name in _names(old, new) if old.get(name) != new.get(name)]
     if differ:

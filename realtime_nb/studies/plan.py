@@ -7,6 +7,7 @@ pipelines alike (randomised complete block design).
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -32,27 +33,54 @@ def planned_rows(
     Raises:
         ConfigurationError: a factor without values or with the same value twice, no repeats, or absurdly many runs.
     """
+    cases = _cases(factors, repeats)
+    rows: list[Row] = []
+    for block in range(repeats):
+        order = list(cases)
+        random.Random(f"{seed}/{block}").shuffle(order)
+        rows += [_row(len(rows) + i, block, study, {**same, **case}) for i, case in enumerate(order)]
+    return rows
+
+
+def planned_rounds(
+    factors: dict[str, Sequence[Any]], *, repeats: int, seed: int, study: str = ""
+) -> list[tuple[Row, ...]]:
+    """Return the same runs in rounds: what differs only by pipeline is together, to be done by one machine.
+
+    Rounds are in random order within their block, pipelines within their round. See `planned_rows`.
+    """
+    _cases(factors, repeats)
+    others = {name: values for name, values in factors.items() if name != "pipeline"}
+    rounds: list[tuple[Row, ...]] = []
+    run = 0
+    for block in range(repeats):
+        chance = random.Random(f"{seed}/{block}")
+        cases = _cases(others, 1)
+        chance.shuffle(cases)
+        for case in cases:
+            names = list(factors["pipeline"])
+            chance.shuffle(names)
+            rounds.append(
+                tuple(_row(run + i, block, study, {**case, "pipeline": name}) for i, name in enumerate(names))
+            )
+            run += len(names)
+    return rounds
+
+
+def _row(run: int, block: int, study: str, case: dict[str, Any]) -> Row:
+    return Row(study=study, run=run, block=block, repeat=block, error="not run yet", **case)
+
+
+def _cases(factors: dict[str, Sequence[Any]], repeats: int) -> list[dict[str, Any]]:
     for name, values in factors.items():
         if not values:
             raise ConfigurationError(f"There is no {name} to run.", what_now="Give at least one.")
         twice = [value for index, value in enumerate(values) if value in values[:index]]
         if twice:
-            raise ConfigurationError(
-                f"The {name} {twice[0]!r} is there twice.", what_now="Leave one out, or rename it."
-            )
+            raise ConfigurationError(f"The {name} {twice[0]!r} is there twice.", what_now="Leave one out or rename it.")
     if repeats < 1:
         raise ConfigurationError(f"repeats={repeats} runs nothing.", what_now="Give at least 1.")
-    cases = [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
-    if len(cases) * repeats > MAX_RUNS:
-        raise ConfigurationError(
-            f"{len(cases)} cases times {repeats} are {len(cases) * repeats:,} runs.", what_now="Run fewer."
-        )
-    rows: list[Row] = []
-    for block in range(repeats):
-        order = list(cases)
-        random.Random(f"{seed}/{block}").shuffle(order)
-        for case in order:
-            rows.append(
-                Row(study=study, run=len(rows), block=block, repeat=block, error="not run yet", **{**same, **case})
-            )
-    return rows
+    runs = math.prod(len(values) for values in factors.values()) * repeats
+    if runs > MAX_RUNS:
+        raise ConfigurationError(f"These are {runs:,} runs.", what_now=f"Run at most {MAX_RUNS:,} at once.")
+    return [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]

@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -21,6 +21,7 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         created: when it began, ISO 8601, UTC.
+        pipelines: their names, in the order in which they were asked for.
         seed: of the order of the runs and of the bootstrap.
         repeats: of every case.
         warmups: runs per pipeline that came first and are in no row.
@@ -37,6 +38,7 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     created: str = ""
+    pipelines: tuple[str, ...] = ()
     seed: int = 0
     repeats: int = 0
     warmups: int = 0
@@ -74,10 +76,11 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
         return " · ".join(str(part) for part in parts if part)
 
 
-def provenance_now(*, seed: int, repeats: int, warmups: int) -> StudyProvenance:
+def provenance_now(*, pipelines: Iterable[str], seed: int, repeats: int, warmups: int) -> StudyProvenance:
     """Return what is known before the first run."""
     return StudyProvenance(
         created=now(),
+        pipelines=tuple(pipelines),
         seed=seed,
         repeats=repeats,
         warmups=warmups,
@@ -122,5 +125,5 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _distinct(values: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for value in values if value))  # type: ignore[attr-defined]
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))

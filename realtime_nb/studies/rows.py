@@ -52,6 +52,7 @@ class Row(msgspec.Struct, kw_only=True):
         flags: what is impossible about the timeline; such rows are left out of averages and counted.
         simulated: what was simulated, in words.
         endpoint_error_ms: onset in the recording minus onset in the events, None without the cross-check.
+        worker: which process of a cluster did it, "" in this one.
     """
 
     study: str = ""
@@ -97,6 +98,7 @@ class Row(msgspec.Struct, kw_only=True):
     flags: str = ""
     simulated: str = ""
     endpoint_error_ms: float | None = None
+    worker: str = ""
 
     @property
     def measured_ms(self) -> float | None:
