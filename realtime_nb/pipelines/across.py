@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
 from realtime_nb.errors import RealtimeError
@@ -24,7 +24,7 @@ class _End:
         self.error = error
 
 
-async def on_runtime(make: Callable[[], AsyncGenerator[T, None]]) -> AsyncIterator[T]:
+async def on_runtime(make: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
     """Yield what `make()` yields while it runs on the runtime's loop.
 
     A slow reader does not slow it down. Closing this iterator closes that one and waits for its end.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 
 from realtime_nb.audio import AudioClip
+from realtime_nb.audio.clip import Pcm16
 from realtime_nb.audio.format import PCM16_BYTES_PER_MS, WIRE_SAMPLE_RATE_HZ
 from realtime_nb.audio.speech_bounds import FRAME_MS as BOUNDS_FRAME_MS
 from realtime_nb.audio.speech_bounds import speech_bounds_ms
@@ -35,7 +36,7 @@ class Speaking:
         self._clip = clip if clip.sample_rate_hz == WIRE_SAMPLE_RATE_HZ else clip.resampled(WIRE_SAMPLE_RATE_HZ)
         self._pcm16 = self._clip.pcm16_bytes()
         known = self._clip.speech_end_ms is not None
-        self._bounds_ms = None if known else speech_bounds_ms(self._clip.samples, self._clip.sample_rate_hz)
+        self._bounds_ms = None if known else _bounds_ms(self._clip.samples)
         self.began_ms = 0.0
         self.said_ms = 0
 
@@ -67,3 +68,10 @@ class Speaking:
             marks.cannot("speech_end", "the clip does not say where its speech ends, and nothing in it stands out")
         else:
             marks.set("speech_end", self.began_ms + self._bounds_ms[1], error_ms=BOUNDS_FRAME_MS, source="derived")
+
+
+def _bounds_ms(samples: Pcm16) -> tuple[float, float] | None:
+    """Return where speech is; in a clip that is speech throughout, nothing stands out but from the silence after it."""
+    after = np.zeros(FRAME_MS * 10 * WIRE_SAMPLE_RATE_HZ // 1000, np.int16)
+    padded = np.concatenate([samples, after])
+    return speech_bounds_ms(samples, WIRE_SAMPLE_RATE_HZ) or speech_bounds_ms(padded, WIRE_SAMPLE_RATE_HZ)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -95,7 +95,7 @@ class TurnPipeline(ABC):
         """
         await runtime().call(self._start())
 
-    def run(self, clip: AudioClip) -> AsyncIterator[PipelineEvent]:
+    def run(self, clip: AudioClip) -> AsyncGenerator[PipelineEvent, None]:
         """Play the clip in real time and stream what happens, to `Finished`. See `Pipeline.run`.
 
         Raises:

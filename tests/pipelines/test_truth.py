@@ -23,7 +23,7 @@ from tests.pipelines.truth import ANSWER, DELAYS, HOLD_MS, TOLERANCE_MS, caught,
 
 pytestmark = pytest.mark.anyio
 
-TRIES = 8
+TRIES = 20
 CLIP = question(speech_ms=400, before_ms=60)
 
 
