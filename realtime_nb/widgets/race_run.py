@@ -57,7 +57,8 @@ class RaceRun:
     @property
     def comparison(self) -> Comparison:
         """All races so far as a comparison; its lanes ran at the same time."""
-        made = provenance_now(seed=0, repeats=self._raced, warmups=0)
+        names = [lane.name for lane in self.lanes]
+        made = provenance_now(pipelines=names, seed=0, repeats=self._raced, warmups=0)
         return Comparison(self.rows, msgspec.structs.replace(made, created=self._created or made.created))
 
     async def run(self, races: int) -> list[list[PipelineTurn]]:
