@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CODEC = "Ogg Vorbis, two channels at 24 kHz"
 MIME = "audio/ogg; codecs=vorbis"
-COMPRESSION = 0.8
+COMPRESSION = 0.9
 """libsndfile's scale: about 30 kbit/s for both voices. Vorbis keeps every sample in its place; MP3 does not."""
 BLOCK_FRAMES = 10 * SAMPLE_RATE_HZ
 

@@ -24,7 +24,7 @@ from realtime_nb.session.turn import Turn
 from realtime_nb.session.turn_builder import TurnBuilder
 
 from .recorded_turn import RecordedTape, RecordedTurn, SoundSource
-from .turn_marks import TurnMoments
+from .turn_marks import SAMPLES_PER_MS, TurnMoments
 
 if TYPE_CHECKING:
     from .reader import Recording
@@ -80,6 +80,10 @@ class _Rebuilder:
         self.greeted = False
         self.now_ms = 0.0
         self.begun: set[str] = set()
+        self.regions: dict[str, Region] = {}
+        self.received: dict[PlaybackKey, int] = {}
+        self.complete: set[PlaybackKey] = set()
+        self.with_player = any(mark.name == "rendered" for mark in self.marks)
         self.began_ms: dict[str, float] = {}
 
     # --- the user's audio, which is counted before anything is played --------------------------------------------
@@ -132,7 +136,7 @@ class _Rebuilder:
         return Rebuilt(
             turns=self.turns,
             transcript=self.builder.transcript.lines,
-            regions=self.builder.regions.regions,
+            regions=list(self.regions.values()),
             settings=self.settings,
             began_ms=self.began_ms,
         )
@@ -143,7 +147,8 @@ class _Rebuilder:
             self.turns.append(turn)
 
     def on_region(self, region: Region) -> None:
-        """Note when speech and answers began."""
+        """Keep it (the builder's own book is bounded), and note when speech and answers began."""
+        self.regions[region.region_id] = region
         if region.kind != "hold":
             self.began_ms[region.region_id.partition("-")[2]] = region.start_ms
 
@@ -165,6 +170,8 @@ class _Rebuilder:
             self.settings = event.session
         self.builder.take(event, logged, self.protocol.config)
         self.moments.take(event, logged.time_ms)
+        if isinstance(event, se.OutputAudioDone):
+            self._complete(PlaybackKey(event.item_id, event.content_index), logged.time_ms)
         if isinstance(event, se.ResponseDone):
             self.builder.finish(event.response.id)
 
@@ -199,6 +206,16 @@ class _Rebuilder:
             turn.deltas.append(number)
             turn.delta_bytes += n_bytes
             turn.audio_format = self.protocol.output_format(delta.response_id)
+            key = PlaybackKey(delta.item_id, delta.content_index)
+            n_samples = n_bytes * 24 // bytes_per_ms(turn.audio_format)
+            self.received[key] = self.received.get(key, 0) + n_samples
+
+    def _complete(self, key: PlaybackKey, now_ms: float) -> None:
+        """All of a part was received: heard to its end when its last sample was, without a player at the latest now."""
+        self.complete.add(key)
+        if not self.with_player:
+            duration_ms = self.received.get(key, 0) / SAMPLES_PER_MS
+            self.builder.drained(key, max(now_ms, self.began_ms.get(key.item_id, now_ms) + duration_ms))
 
     def _greet(self, now_ms: float) -> None:
         """A further greeting is a new connection: what went on was lost."""
@@ -221,6 +238,8 @@ class _Rebuilder:
                 self.builder.interrupted(key, details.get("reason", "button"), int(details.get("heard_ms", 0)), now_ms)
             else:
                 self.moments.rendered(key, now_ms, details)
+                if key in self.complete and int(details.get("samples", 0)) >= self.received.get(key, 0):
+                    self.builder.drained(key, now_ms)
         elif mark.name in ("lost", "ended"):
             self.builder.lose_current(ConnectionLost(str(details.get("message", "It ended."))), now_ms)
         elif mark.name == "speech_end":

@@ -159,10 +159,9 @@ class _Teller:
         self, name: str, start_ms: float, parent: Span | None, attributes: dict[str, Any], *, kind: str = "INTERNAL"
     ) -> Span:
         from opentelemetry import trace
-        from opentelemetry.context import Context
 
         self.n += 1
-        context = trace.set_span_in_context(parent, Context()) if parent is not None else Context()
+        context = trace.set_span_in_context(parent if parent is not None else trace.INVALID_SPAN)
         return self.tracer.start_span(
             name, context, kind=trace.SpanKind[kind], attributes=attributes, start_time=self._ns(start_ms)
         )

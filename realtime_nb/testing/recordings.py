@@ -22,7 +22,7 @@ DELTA_MS = 100
 REPORT_MS = 60
 SPEECH_MS = 3_000
 HOLD_MS = 500
-ANSWER_MS = 5_000
+ANSWER_MS = 4_800
 TURN_MS = 12_000
 MAX_WAITING = 10_000
 
@@ -32,7 +32,7 @@ Pcm16 = npt.NDArray[np.int16]
 def make_recording(
     path: Path, *, turns: int, seed: int = 0, answer: str = "one two three four five", question: str = "(recognised)"
 ) -> Path:
-    """Write a recording of an open microphone, a question and an answer of 5 s every 12 s, and return its folder.
+    """Write a recording of an open microphone, a question and an answer of 4.8 s every 12 s, and return its folder.
 
     The question ends 3.0 s into its turn, the detector waits 500 ms, the answer's audio begins 200 ms later with 40 ms
     of silence and reaches the loudspeaker 30 ms after its arrival. All is simulated, and the manifest says so.

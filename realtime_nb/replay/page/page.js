@@ -13,6 +13,12 @@ const clock = (ms) => {
   return `${Math.floor(tenths / 600)}:${String(Math.floor((tenths % 600) / 10)).padStart(2, "0")}.${tenths % 10}`;
 };
 
+const exact = (ms) => {
+  const whole = Math.round(ms);
+  const seconds = Math.floor(whole / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}.${String(whole % 1000).padStart(3, "0")}`;
+};
+
 // --- sound -----------------------------------------------------------------------------------------------------
 
 const audio = new Audio();
@@ -180,8 +186,8 @@ data.turns.forEach((turn, index) => {
   head.append(at, make("span", "", `${index + 1}. ${turn.headline}`));
   const lane = make("div", "lane");
   const list = make("ul", "stages");
-  turn.spans.forEach((span, place) => {
-    const look = span.name ? `s${place % 4}` : "none";
+  for (const span of turn.spans) {
+    const look = span.name ? `stage-${span.name.replace("_", "-")}` : "none";
     const bar = make("span", look);
     bar.style.left = `${((span.start_ms - turn.start_ms) / longestMs) * 100}%`;
     bar.style.width = `${((span.end_ms - span.start_ms) / longestMs) * 100}%`;
@@ -191,7 +197,7 @@ data.turns.forEach((turn, index) => {
     entry.title = span.meaning;
     entry.append(make("i", look), make("span", "", `${span.label} ${ms(span.end_ms - span.start_ms)}`));
     list.append(entry);
-  });
+  }
   box.append(head, make("p", "soft", turn.total));
   if (turn.spans.length) box.append(lane, list);
   for (const remark of turn.remarks) box.append(make("p", "soft", remark));
@@ -232,7 +238,7 @@ function row(event, index) {
   element.style.top = `${index * ROW_PX}px`;
   const arrow = make("span", event.direction, event.direction === "sent" ? "→" : "←");
   arrow.title = event.direction;
-  element.append(make("span", "", clock(event.time_ms)), arrow, make("span", "", event.type), make("span", "soft", event.summary));
+  element.append(make("span", "", exact(event.time_ms)), arrow, make("span", "", event.type), make("span", "soft", event.summary));
   element.addEventListener("click", () => choose(index));
   return element;
 }
