@@ -6,6 +6,8 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from realtime_nb.audio.codec import encode_audio
 from realtime_nb.audio.pcm import pcm16_to_bytes
 from realtime_nb.engines.base import Pcm16
@@ -40,7 +42,9 @@ class ChatAnswer:
     def __init__(
         self, body: ChatBody, prompt: PromptTokens, *, ids: IdFactory, created: int, longest_tokens: int
     ) -> None:
-        self.reply = Reply(longest_tokens=longest_tokens, one_call=body.parallel_tool_calls is False)
+        self.reply = Reply(
+            longest_tokens=longest_tokens, one_call=body.parallel_tool_calls is False, keeps_audio=not body.stream
+        )
         self.audio_id = ids.new("audio")
         self.voice = voice_name(body.audio.voice) if body.audio is not None else "alloy"
         self._body = body
@@ -55,8 +59,8 @@ class ChatAnswer:
 
     # --- whole ----------------------------------------------------------------------------------------------------
 
-    def whole(self, expires_at: int) -> dict[str, Any]:
-        """Return the whole answer. Encodes its audio: keep it off a loop.
+    def whole(self, expires_at: int) -> bytes:
+        """Return the whole answer as JSON. Encodes its audio: keep it off a loop.
 
         Args:
             expires_at: when its speech is forgotten, Unix time in seconds.
@@ -67,7 +71,8 @@ class ChatAnswer:
             "finish_reason": self.reply.finish_reason,
             "logprobs": None,
         }
-        return {"object": "chat.completion", **self._head, "choices": [choice], "usage": self._usage()}
+        answer = {"object": "chat.completion", **self._head, "choices": [choice], "usage": self._usage()}
+        return msgspec.json.encode(answer)
 
     def _message(self, expires_at: int) -> dict[str, Any]:
         reply = self.reply

@@ -6,10 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from realtime_nb.engines.base import EngineSet
 from realtime_nb.errors import RemoteProtocolError
@@ -89,9 +88,9 @@ class ChatCompletions:
         if body.stream:
             events = events_or_error(self._chunks(prompt, answer))
             return await StreamedAnswer.begun(events, media_type=SSE_MEDIA_TYPE, headers=SSE_HEADERS)
-        return JSONResponse(await self._whole(prompt, answer))
+        return Response(await self._whole(prompt, answer), media_type="application/json")
 
-    async def _whole(self, prompt: ChatPrompt, answer: ChatAnswer) -> dict[str, Any]:
+    async def _whole(self, prompt: ChatPrompt, answer: ChatAnswer) -> bytes:
         async with aclosing(self._pieces(prompt, answer)) as pieces:
             async for _ in pieces:
                 pass

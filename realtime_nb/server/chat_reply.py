@@ -23,12 +23,14 @@ class Reply:
     Args:
         longest_tokens: of text and audio together; beyond it the answer is cut (`length`).
         one_call: stop after the first function call.
+        keeps_audio: for `pcm16`; a stream does not need it.
     """
 
-    def __init__(self, *, longest_tokens: int, one_call: bool) -> None:
+    def __init__(self, *, longest_tokens: int, one_call: bool, keeps_audio: bool) -> None:
         self.calls: list[Called] = []
         self._longest_tokens = longest_tokens
         self._one_call = one_call
+        self._keeps_audio = keeps_audio
         self._texts: list[str] = []
         self._audio: list[Pcm16] = []
         self._characters = 0
@@ -62,7 +64,8 @@ class Reply:
         self._texts.append(piece.text)
         self._characters += len(piece.text)
         if isinstance(piece, Spoken):
-            self._audio.append(piece.pcm16)
+            if self._keeps_audio:
+                self._audio.append(piece.pcm16)
             self._samples += len(piece.pcm16)
 
     @property
@@ -80,7 +83,7 @@ class Reply:
 
     @property
     def pcm16(self) -> Pcm16:
-        """The speech, int16 at 24 kHz."""
+        """The speech, int16 at 24 kHz, if it is kept."""
         return np.concatenate(self._audio) if self._audio else np.zeros(0, np.int16)
 
     @property

@@ -373,33 +373,34 @@ CHOICES: list[tuple[Any, str, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("choice", "read", "names"), CHOICES)
-async def test_tool_choice(choice: Any, read: str, names: list[str]) -> None:
+async def test_tool_choice() -> None:
     engine_set = engines()
     async with sdk(engine_set) as (client, _):
-        completion = await create(client, typed("order"), tools=TOOLS, tool_choice=choice)
-        assert (completion.choices[0].finish_reason == "tool_calls") == (read != "none")
-    request = asked(engine_set)
-    assert (request.tool_choice, [tool.name for tool in request.tools]) == (read, names)
+        for choice, read, names in CHOICES:
+            completion = await create(client, typed("order"), tools=TOOLS, tool_choice=choice)
+            assert (completion.choices[0].finish_reason == "tool_calls") == (read != "none")
+            request = asked(engine_set)
+            assert (request.tool_choice, [tool.name for tool in request.tools]) == (read, names)
 
 
-@pytest.mark.parametrize("options", [{}, AUDIO, STREAMED_AUDIO, {"stream": True}])
-async def test_an_answer_that_is_too_long_is_cut(options: Any) -> None:
+async def test_an_answer_that_is_too_long_is_cut() -> None:
     async with sdk(engines()) as (client, _):
-        if options.get("stream"):
-            chunks = await stream(client, typed("order"), max_completion_tokens=4, **options)
-            text = "".join(deltas(chunks, "transcript")) or "".join(
-                chunk.choices[0].delta.content or "" for chunk in chunks
-            )
-            reason = finish(chunks)
-        else:
-            completion = await create(client, typed("order"), max_completion_tokens=4, **options)
-            message = completion.choices[0].message
-            text = message.audio.transcript if message.audio else message.content or ""
-            reason = completion.choices[0].finish_reason
-        assert reason == "length"
-        assert ANSWER.startswith(text)
-        assert 0 < len(text) < len(ANSWER)
+        options: Any
+        for options in ({}, AUDIO, STREAMED_AUDIO, {"stream": True}):
+            if options.get("stream"):
+                chunks = await stream(client, typed("order"), max_completion_tokens=4, **options)
+                text = "".join(deltas(chunks, "transcript")) or "".join(
+                    chunk.choices[0].delta.content or "" for chunk in chunks
+                )
+                reason = finish(chunks)
+            else:
+                completion = await create(client, typed("order"), max_completion_tokens=4, **options)
+                message = completion.choices[0].message
+                text = message.audio.transcript if message.audio else message.content or ""
+                reason = completion.choices[0].finish_reason
+            assert reason == "length"
+            assert ANSWER.startswith(text)
+            assert 0 < len(text) < len(ANSWER)
 
 
 async def test_the_server_s_own_limits() -> None:

@@ -47,6 +47,12 @@ class Gate:
         self.asleep = asyncio.Event()
         self.cancelled = asyncio.Event()
 
+    def close(self) -> None:
+        """Let nobody through any more."""
+        self.closed = True
+        self.asleep.clear()
+        self.cancelled.clear()
+
     async def sleep(self, seconds: float) -> None:
         if not self.closed or not seconds:
             return
@@ -63,16 +69,16 @@ def gated(gate: Gate) -> EngineSet:
     return scripted.create(delays=delays, sleep=gate.sleep)
 
 
-@pytest.mark.parametrize(("path", "request_"), ENDPOINTS)
-async def test_only_those_who_have_the_key_and_a_good_origin(path: str, request_: Any) -> None:
+async def test_only_those_who_have_the_key_and_a_good_origin() -> None:
     async with serving() as server, httpx.AsyncClient(base_url=server.url) as client:
-        stranger = await client.post(path, **request_)
-        assert (stranger.status_code, stranger.json()["error"]["code"]) == (401, "invalid_api_key")
         key = {"Authorization": f"Bearer {server.token}"}
-        page = await client.post(path, headers={**key, "Origin": "https://evil.example"}, **request_)
-        assert (page.status_code, page.json()["error"]["code"]) == (403, "invalid_origin")
-        assert (await client.post(path, headers=key, **request_)).status_code == 200
-        assert (await client.get(path, headers=key)).status_code == 405
+        for path, request in ENDPOINTS:
+            stranger = await client.post(path, **request)
+            assert (stranger.status_code, stranger.json()["error"]["code"]) == (401, "invalid_api_key")
+            page = await client.post(path, headers={**key, "Origin": "https://evil.example"}, **request)
+            assert (page.status_code, page.json()["error"]["code"]) == (403, "invalid_origin")
+            assert (await client.post(path, headers=key, **request)).status_code == 200
+            assert (await client.get(path, headers=key)).status_code == 405
 
 
 async def test_a_client_secret_is_no_key_here() -> None:
@@ -96,14 +102,14 @@ async def test_any_model_is_answered_and_the_engine_says_its_name() -> None:
             assert answer.headers["x-request-id"].startswith("req_")
 
 
-@pytest.mark.parametrize(("path", "request_"), ENDPOINTS)
-async def test_too_many_tokens_a_minute(path: str, request_: Any) -> None:
+async def test_too_many_tokens_a_minute() -> None:
     async with serving(limits=Limits(tokens_per_minute=3)) as server, http(server) as client:
-        answer = await client.post(path, **request_)
-        error = answer.json()["error"]
-        assert (answer.status_code, error["type"], error["code"]) == (429, "tokens", "rate_limit_exceeded")
-        assert "Limit 3, Remaining 3" in error["message"]
-        assert answer.headers["x-ratelimit-limit-tokens"] == "3"
+        for path, request in ENDPOINTS:
+            answer = await client.post(path, **request)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["type"], error["code"]) == (429, "tokens", "rate_limit_exceeded")
+            assert "Limit 3, Remaining 3" in error["message"]
+            assert answer.headers["x-ratelimit-limit-tokens"] == "3"
 
 
 async def test_tokens_are_shared_by_all_endpoints_and_come_back() -> None:
@@ -155,38 +161,37 @@ LEAVING = [
     ("/audio/transcriptions", HEARING),
     ("/audio/transcriptions", HEARING_STREAM),
 ]
+STREAMS = [LEAVING[0], LEAVING[1], LEAVING[4]]
 
 
-@pytest.mark.parametrize(("path", "request_"), LEAVING)
-async def test_who_leaves_before_the_answer_stops_the_work(path: str, request_: Any) -> None:
+async def test_who_leaves_before_the_answer_stops_the_work() -> None:
     gate = Gate()
     async with serving(gated(gate)) as server, http(server) as client:
-        gate.closed = True
-        asking = asyncio.create_task(client.post(path, **request_))
-        async with asyncio.timeout(PATIENCE_S):
-            await gate.asleep.wait()
-            asking.cancel()
-            await gate.cancelled.wait()
-        gate.closed = False
-        assert (await client.post(path, **request_)).status_code == 200
+        for path, request in LEAVING:
+            gate.close()
+            asking = asyncio.create_task(client.post(path, **request))
+            async with asyncio.timeout(PATIENCE_S):
+                await gate.asleep.wait()
+                asking.cancel()
+                await gate.cancelled.wait()
+            gate.closed = False
+            assert (await client.post(path, **request)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("path", "request_"),
-    [("/audio/speech", SPEECH), ("/audio/speech", SPEECH_EVENTS), ("/chat/completions", CHAT_AUDIO)],
-)
-async def test_who_leaves_in_the_middle_of_a_stream_stops_the_work(path: str, request_: Any) -> None:
+async def test_who_leaves_in_the_middle_of_a_stream_stops_the_work() -> None:
     gate = Gate()
     engines = scripted.create(delays=scripted.ScriptedDelays(pace=1), sleep=gate.sleep)
-    async with serving(engines) as server, http(server) as client, asyncio.timeout(PATIENCE_S):
-        gate.closed = True
-        async with client.stream("POST", path, **request_) as answer:
-            assert await anext(answer.aiter_raw())
-            await gate.asleep.wait()
-            assert not gate.cancelled.is_set()
-        await gate.cancelled.wait()
-        gate.closed = False
-        assert (await client.post(path, **request_)).status_code == 200
+    async with serving(engines) as server, http(server) as client:
+        for path, request in STREAMS:
+            gate.close()
+            async with asyncio.timeout(PATIENCE_S):
+                async with client.stream("POST", path, **request) as answer:
+                    assert await anext(answer.aiter_raw())
+                    await gate.asleep.wait()
+                    assert not gate.cancelled.is_set()
+                await gate.cancelled.wait()
+            gate.closed = False
+            assert (await client.post(path, **request)).status_code == 200
 
 
 async def test_draining_waits_for_answers_and_takes_no_more() -> None:
@@ -235,7 +240,7 @@ async def test_closing_the_server_ends_what_is_under_way_at_once(
     assert caplog.records == []
 
 
-@pytest.mark.parametrize(("path", "request_"), [LEAVING[0], LEAVING[1], LEAVING[4]])
+@pytest.mark.parametrize(("path", "request_"), STREAMS)
 async def test_closing_the_server_cuts_streams(
     path: str, request_: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

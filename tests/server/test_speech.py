@@ -38,19 +38,18 @@ def decoded(data: bytes, form: str) -> Pcm16:
     return pcm16
 
 
-@pytest.mark.parametrize("form", CODECS)
-async def test_every_format_says_the_same(form: Any) -> None:
+async def test_every_format_says_the_same() -> None:
     async with sdk() as (client, _):
-        async with client.audio.speech.with_streaming_response.create(
-            model="gpt-4o-mini-tts", voice="cedar", input=TEXT, response_format=form
-        ) as answer:
-            assert answer.headers["x-realtime-nb-engine"] == "scripted: scripted-tones"
-            data = b"".join([piece async for piece in answer.iter_bytes()])
-    audio = await asyncio.to_thread(decoded, data, form)
-    late_ms = MP3_DELAY_MS if form == "mp3" else 0
-    assert abs(len(audio) / 24 - late_ms - expected_ms()) < 100
-    assert 1000 < np.sqrt(np.mean(audio.astype(float) ** 2)) < 20_000
-    assert abs(pitch_hz(audio) - scripted.VOICE_FREQUENCIES_HZ["cedar"]) < 5
+        for form in CODECS:
+            async with client.audio.speech.with_streaming_response.create(
+                model="gpt-4o-mini-tts", voice="cedar", input=TEXT, response_format=form
+            ) as answer:
+                data = b"".join([piece async for piece in answer.iter_bytes()])
+            audio = await asyncio.to_thread(decoded, data, form)
+            late_ms = MP3_DELAY_MS if form == "mp3" else 0
+            assert abs(len(audio) / 24 - late_ms - expected_ms()) < 100, form
+            assert 1000 < np.sqrt(np.mean(audio.astype(float) ** 2)) < 20_000, form
+            assert abs(pitch_hz(audio) - scripted.VOICE_FREQUENCIES_HZ["cedar"]) < 5, form
 
 
 @pytest.mark.parametrize("form", ["pcm", "wav", "mp3", "opus"])
@@ -121,12 +120,13 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "code", "param"), REFUSALS)
-async def test_refusals(changes: dict[str, Any], code: str, param: str) -> None:
+async def test_refusals() -> None:
     async with sdk() as (_, server), http(server) as client:
-        answer = await client.post("/audio/speech", json={"model": "m", "voice": "alloy", "input": "Hi.", **changes})
-        error = answer.json()["error"]
-        assert (answer.status_code, error["code"], error["param"]) == (400, code, param)
+        for changes, code, param in REFUSALS:
+            body = {"model": "m", "voice": "alloy", "input": "Hi.", **changes}
+            answer = await client.post("/audio/speech", json=body)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"], error["param"]) == (400, code, param), changes
 
 
 async def test_what_is_missing_is_named() -> None:
