@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
 from typing import Any
+
+from realtime_nb.engines.brain.facts import scalar, sentence, sentence_of_list
 
 _MOST_FACTS = 4
 _DONE = ("", "ok", "okay", "done", "success", "none", "null")
@@ -15,14 +16,6 @@ _SPOKEN_WHOLE = ("message", "summary", "text", "answer", "result", "reply", "con
 LEAD = "Here is what I found."
 """How several facts begin."""
 _HIDDEN = re.compile(r"(^|_)(uuid|guid|url|uri|href|link|token|hash|trace|request_id|timestamp|created_at)(_|$)|^_")
-_UNITS = {
-    "c": "degrees Celsius", "celsius": "degrees Celsius", "f": "degrees Fahrenheit", "fahrenheit": "degrees Fahrenheit",
-    "percent": "percent", "pct": "percent", "usd": "dollars", "eur": "euros", "gbp": "pounds", "km": "kilometres",
-    "kg": "kilograms", "g": "grams", "kcal": "calories", "ms": "milliseconds", "s": "seconds", "min": "minutes",
-    "minutes": "minutes", "hours": "hours", "days": "days", "kmh": "kilometres an hour", "kph": "kilometres an hour",
-    "mph": "miles an hour", "mm": "millimetres", "cm": "centimetres", "ml": "millilitres",
-}  # fmt: skip
-_FULL_NAMES = {"eta": "estimated arrival", "qty": "quantity", "temp": "temperature", "num": "number", "id": "number"}
 
 
 def verbalise(output: str) -> str:
@@ -44,7 +37,7 @@ def _say(value: Any) -> str:
     if isinstance(value, list):
         return _say_list(value) if value else "I found nothing."
     if isinstance(value, int | float):
-        return f"The answer is {_scalar(value)}."
+        return f"The answer is {scalar(value)}."
     text = str(value).strip()
     if text.lower().rstrip(".!") in _DONE:
         return "That is done."
@@ -55,7 +48,8 @@ def _say(value: Any) -> str:
 def _failure(reason: Any) -> str:
     if isinstance(reason, dict):
         reason = reason.get("message") or reason.get("detail") or reason.get("code") or ""
-    return f"Sorry, that did not work. {_sentence(str(reason))}".rstrip()
+    reason = _sentence(str(reason))
+    return f"Sorry, that did not work. {reason[:1].upper()}{reason[1:]}".rstrip()
 
 
 def _say_object(value: dict[str, Any]) -> str:
@@ -74,10 +68,10 @@ def _say_object(value: dict[str, Any]) -> str:
         if isinstance(whole, dict | list) and whole and len(value) <= 2:
             return _say(whole)
     facts = _facts(value)
-    lists = [f"There are {len(part)} {_name(key)}." for key, part in value.items() if isinstance(part, list) and part]
+    lists = [sentence_of_list(str(key), part) for key, part in value.items() if isinstance(part, list) and part]
     if not facts:
         return " ".join(lists[:2]) or "That is done."
-    return " ".join([LEAD, *(f"The {fact}." for fact in facts[:_MOST_FACTS]), *lists[:1]])
+    return " ".join([LEAD, *facts[:_MOST_FACTS], *lists[:1]])
 
 
 def _facts(value: dict[str, Any], depth: int = 0) -> list[str]:
@@ -87,24 +81,9 @@ def _facts(value: dict[str, Any], depth: int = 0) -> list[str]:
             continue
         if isinstance(part, dict) and depth < 2:
             facts += _facts(part, depth + 1)
-        elif not isinstance(part, dict | list):
-            facts.append(_fact(str(key), part))
+        elif not isinstance(part, dict | list) and (said := sentence(str(key), part)):
+            facts.append(said)
     return facts
-
-
-def _fact(key: str, value: Any) -> str:
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower().split("_")
-    unit = _UNITS.get(words[-1]) if len(words) > 1 and isinstance(value, int | float) else None
-    if unit and not isinstance(value, bool):
-        return f"{_name('_'.join(words[:-1]))} is {_scalar(value)} {unit}"
-    name = _name(key)
-    several = name.endswith("s") and not name.endswith(("ss", "us", "is"))
-    return f"{name} {'are' if several else 'is'} {_scalar(value)}"
-
-
-def _name(key: str) -> str:
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(key)).replace("_", " ").replace("-", " ").lower().split()
-    return " ".join(_FULL_NAMES.get(word, word) for word in words) or "value"
 
 
 def _say_list(values: list[Any]) -> str:
@@ -123,25 +102,9 @@ def _label(value: Any) -> str:
     if isinstance(value, dict):
         for key in ("name", "title", "label", "status", "id"):
             if isinstance(value.get(key), str | int):
-                return _scalar(value[key])
+                return scalar(value[key])
         value = next((part for part in value.values() if isinstance(part, str | int | float)), "")
-    return "" if isinstance(value, list | dict) or value is None else _scalar(value)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < 1e12 else f"{value:g}"
-    text = str(value).replace("_", " ").strip().rstrip(".")
-    if re.match(r"\d{4}-\d{2}-\d{2}", text):
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            return text
-        day = f"{moment:%B} {moment.day}"
-        return f"{day} at {moment:%H:%M}" if "T" in text else day
-    return text
+    return "" if isinstance(value, list | dict) or value is None else scalar(value)
 
 
 def _sentence(text: str) -> str:
@@ -154,8 +117,8 @@ def _shorten(text: str) -> str:
         return text
     sentences = re.split(r"(?<=[.!?])\s+", text)
     kept = sentences[0]
-    for sentence in sentences[1:]:
-        if len(kept) + len(sentence) >= _MOST_CHARACTERS:
+    for more in sentences[1:]:
+        if len(kept) + len(more) >= _MOST_CHARACTERS:
             break
-        kept += " " + sentence
+        kept += " " + more
     return kept if len(kept) <= _MOST_CHARACTERS else kept[:_MOST_CHARACTERS].rsplit(" ", 1)[0] + " and so on."
