@@ -42,6 +42,8 @@ from realtime_nb.server.prompt import (
 from realtime_nb.server.recognition import Recording, read_recording, recognise
 
 MAX_RECORDING_BYTES = 25 * 1024 * 1024
+BASE64_SLICE = 4 * 64 * 1024
+"""Characters decoded in one go: no other thread runs meanwhile."""
 REMEMBERED_RECORDINGS = 256
 """Recordings of earlier turns whose words are known, so that they are not heard again with every turn."""
 
@@ -178,7 +180,9 @@ class PromptReader:
 def _file_of(part: AudioPart, param: str, expected: Sequence[str]) -> tuple[bytes, bytes]:
     """Return the recording, and what it is remembered by: the same words are heard in the same recording only."""
     try:
-        file = base64.b64decode(part.input_audio.data, validate=True)
+        data = part.input_audio.data
+        slices = (data[start : start + BASE64_SLICE] for start in range(0, len(data), BASE64_SLICE))
+        file = b"".join(base64.b64decode(one, validate=True) for one in slices)
     except (binascii.Error, ValueError) as problem:
         raise RemoteProtocolError(
             f"Invalid value for '{param}': its base64 cannot be decoded.", code="invalid_value", param=param
