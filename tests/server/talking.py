@@ -106,7 +106,9 @@ async def connected(
     """A client of `server` with its token, before `session.created`."""
     headers = {} if key is None else {"Authorization": f"Bearer {key or server.token}"}
     url = server.url.replace("http", "ws", 1) + f"/realtime?{query}"
-    async with connect(url, additional_headers=headers, max_size=None, compression=None, **options) as socket:
+    async with connect(
+        url, additional_headers=headers, max_size=None, max_queue=None, compression=None, **options
+    ) as socket:
         yield Client(socket)
 
 
