@@ -11,6 +11,7 @@ import msgspec
 import traitlets
 
 from realtime_nb.audio import AudioClip
+from realtime_nb.audio.bundled import clip as bundled_clip
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import Pipeline, PipelineTurn
 from realtime_nb.studies.comparison import Comparison
@@ -24,7 +25,7 @@ from realtime_nb.widgets.timeline_rows import in_ms
 
 __all__ = ["Race", "RaceResult"]
 
-TABLE_TIMEOUT_S = 30.0
+WARM_UP = "hello"
 CELL = "padding:2px 8px;text-align:right"
 
 
@@ -53,6 +54,7 @@ class Race(LinkedWidget):
         pipelines: who races: pipelines by name, a list of them, or None for all four architectures. Given ones stay
             open when the widget closes.
         measured: interleaved runs: a `Comparison`, or the path of a saved one.
+        warm_up: ask every lane one short question, unseen, before the first race, so that none pays for its start.
         **options: for the four architectures, when there are no `pipelines`: `url`, `api_key`, `network`, `voice`,
             `engine`, …; see `realtime_nb.pipelines.factory.pipeline`.
 
@@ -71,6 +73,7 @@ class Race(LinkedWidget):
         pipelines: Mapping[str, Pipeline] | Sequence[Pipeline] | None = None,
         *,
         measured: Comparison | str | os.PathLike[str] | None = None,
+        warm_up: bool = True,
         **options: Any,
     ) -> None:
         if isinstance(measured, str | os.PathLike):
@@ -81,6 +84,7 @@ class Race(LinkedWidget):
                 what_now="Make it with Race(clip) or Race(measured=comparison).",
             )
         self._question, self._measured = clip, measured
+        self._warm_up = bundled_clip(WARM_UP) if warm_up and clip is not None else None
         self._pipelines, self._owns_pipelines = _pipelines(pipelines if clip is not None else {}, options)
         super().__init__()
         if measured is not None:
@@ -132,6 +136,7 @@ class Race(LinkedWidget):
             self._measured,
             self._show,
             owns_pipelines=self._owns_pipelines,
+            warm_up=self._warm_up,
         )
 
     def _static_html(self) -> str:

@@ -39,6 +39,7 @@ class RaceDesk(Desk):
         clip: the question; None when only saved runs are shown.
         pipelines: who races, by name.
         owns_pipelines: whether they are closed with the desk.
+        warm_up: what every lane is asked once before the first race.
         measured: interleaved runs to show below.
         publish: gets what is to be shown, at most ten times a second.
     """
@@ -53,6 +54,7 @@ class RaceDesk(Desk):
         publish: Callable[[RaceRow], None],
         *,
         owns_pipelines: bool = False,
+        warm_up: AudioClip | None = None,
     ) -> None:
         super().__init__(engine_room, send)
         self.clip = clip
@@ -61,7 +63,11 @@ class RaceDesk(Desk):
         self._owned = list(pipelines.values()) if owns_pipelines else []
         self._publish_row = publish
         self._run = RaceRun(
-            clip or AudioClip.silence(0), on_change=self._changed, on_event=self._on_event, on_begin=self._begin
+            clip or AudioClip.silence(0),
+            on_change=self._changed,
+            on_event=self._on_event,
+            on_begin=self._begin,
+            warm_up=warm_up,
         )
         self._racing: asyncio.Task[list[list[PipelineTurn]]] | None = None
         self._timer: asyncio.TimerHandle | None = None

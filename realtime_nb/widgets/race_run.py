@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import RealtimeError
-from realtime_nb.pipelines.base import PipelineEvent, PipelineTurn, collect
+from realtime_nb.pipelines.base import Pipeline, PipelineEvent, PipelineTurn, collect
 from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.provenance import now, provenance_now
 from realtime_nb.studies.rows import Row, with_turn
@@ -31,6 +32,7 @@ class RaceRun:
         on_change: called after each change of what is shown.
         on_event: called with each lane's index and event.
         on_begin: called right before the lanes start, to number their streams and to say the question.
+        warm_up: what every lane is asked once, all together, before the first race; None asks nothing.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class RaceRun:
         on_change: Callable[[], None],
         on_event: Callable[[int, PipelineEvent], None],
         on_begin: Callable[[], None],
+        warm_up: AudioClip | None = None,
     ) -> None:
         self.clip = clip
         self.lanes: list[Lane] = []
@@ -53,6 +56,7 @@ class RaceRun:
         self._on_change = on_change
         self._on_event = on_event
         self._on_begin = on_begin
+        self._warm_up_with = warm_up
 
     @property
     def comparison(self) -> Comparison:
@@ -96,6 +100,13 @@ class RaceRun:
         if not any(lane.ready for lane in self.lanes):
             errors = dict.fromkeys(lane.error for lane in self.lanes)
             raise RealtimeError("No lane could be made ready.", what_now=" ".join(errors))
+        clip, self._warm_up_with = self._warm_up_with, None
+        if clip is not None:
+            async with asyncio.TaskGroup() as group:
+                for lane in self.lanes:
+                    if lane.ready:
+                        group.create_task(_ask_once(lane.pipeline, clip))
+            await self._make_ready([lane for lane in self.lanes if lane.ready])
 
     async def _make_ready(self, lanes: Sequence[Lane]) -> None:
         async def ready(lane: Lane) -> None:
@@ -172,6 +183,12 @@ class RaceRun:
             lane.place = 0
         for place, (_, index) in enumerate(timed, 1):
             self.lanes[index].place = place
+
+
+async def _ask_once(pipeline: Pipeline, clip: AudioClip) -> None:
+    """Ask for the sake of asking: processes start and connections open."""
+    with contextlib.suppress(Exception):
+        await collect(pipeline, clip)
 
 
 def _words(problem: Exception) -> str:

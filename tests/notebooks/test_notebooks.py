@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -9,6 +10,16 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.ipynb"))
+
+SHOWN = {
+    "01_three_architectures": (
+        r"chain ÷ realtime, median of paired ratios: \d+\.\d\d \(95% interval \d+\.\d\d to \d+\.\d\d, n = 6\)",
+        r"measured · n = 24 runs · .* · at embedded",
+        r"You said 600 ms. Measured: realtime, median voice-to-voice: [\d,]+ ms \(95% interval",
+        r"Race: Tell me a joke\nChain, batch: [\d.]+ ms\n",
+    ),
+}
+"""What must be read in the outputs."""
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -22,6 +33,18 @@ def test_a_notebook_runs_all(path: Path, tmp_path: Path, monkeypatch: pytest.Mon
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output for output in outputs if output.output_type == "error"] == []
     assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+    shown = "\n".join(str(output.get("text") or output.data.get("text/plain", "")) for output in outputs)
+    for wanted in SHOWN.get(path.stem, ()):
+        assert re.search(wanted, shown), f"{wanted!r} is not in\n{shown}"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
+def test_a_lesson_is_short_cells_between_words(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert all(1 <= len(cell.source.splitlines()) <= 7 for cell in code)
+    assert 0.4 <= 1 - len(code) / len(cells) <= 0.5
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
 
 
 def test_the_first_notebook_ends_in_a_spoken_turn_and_the_studio(tmp_path: Path) -> None:
