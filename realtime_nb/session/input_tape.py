@@ -6,6 +6,10 @@ from collections import deque
 
 MAX_TAPE_MS = 180_000
 BYTES_PER_MS = 48
+LONGEST_CHUNK_MS = 200.0
+STEADY_MS = 1000.0
+PAUSE_MS = 60.0
+"""Chunks that are further apart than their audio is long, by more than this, do not follow one another."""
 
 
 class InputTape:
@@ -61,3 +65,20 @@ class InputTape:
             chunk = self._arrivals[-1] if self._arrivals else (tape_ms, 0.0)
         end_ms, now_ms = chunk
         return now_ms - (end_ms - tape_ms)
+
+    def spoken_by_ms(self, tape_ms: float) -> float:
+        """Return the session time at which the tape's millisecond was spoken, without the sender's own lateness.
+
+        A chunk is sent late when the machine is busy, never early: of the chunks up to this one that came without a
+        pause, at most the last second, the most punctual one tells.
+        """
+        best_ms, end_before_ms, after_ms = self.session_ms(tape_ms), float("inf"), float("inf")
+        for end_ms, now_ms in reversed(self._arrivals):
+            if end_ms >= tape_ms + LONGEST_CHUNK_MS:
+                continue
+            if end_ms < tape_ms - STEADY_MS or now_ms < after_ms - (end_before_ms - end_ms) - PAUSE_MS:
+                break
+            if end_ms <= tape_ms:
+                best_ms = min(best_ms, now_ms + tape_ms - end_ms)
+            end_before_ms, after_ms = end_ms, now_ms
+        return best_ms

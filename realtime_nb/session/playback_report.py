@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from realtime_nb.protocol.playback import PlaybackKey
+from realtime_nb.recording.lanes import JITTER_MS
 
 if TYPE_CHECKING:
     from .owner import SessionOwner
@@ -43,7 +44,12 @@ class PlaybackReport:
         was_open = part in playback.open_keys
         playback.rendered(part, n_samples)
         if was_open:
-            self._owner.observers.tell("on_rendered", part, n_samples, self._owner.now_ms(), at)
+            now_ms = self._owner.now_ms()
+            if at is None:
+                self._owner.turns.rendered(part, n_samples, now_ms, JITTER_MS)
+            else:
+                self._owner.turns.rendered(part, n_samples, at.time_ms + at.output_latency_ms, at.error_ms)
+            self._owner.observers.tell("on_rendered", part, n_samples, now_ms, at)
         if was_open and part not in playback.open_keys:
             self._owner.turns.drained(part, self._owner.now_ms())
 

@@ -13,7 +13,9 @@ from realtime_nb.audio import AudioClip
 from realtime_nb.audio.static_view import waveform_svg
 from realtime_nb.errors import RealtimeError
 from realtime_nb.protocol.items import FunctionCall
+from realtime_nb.protocol.playback import PlaybackKey
 from realtime_nb.protocol.response import Usage
+from realtime_nb.timing.marks import Timeline
 
 from .event_log import LoggedEvent
 
@@ -34,10 +36,21 @@ class TurnMarks(msgspec.Struct):
     """The true end of the user's speech, known for clips that say where it is."""
     speech_started_ms: float | None = None
     speech_stopped_ms: float | None = None
+    user_audio_end_ms: float | None = None
+    """When the last sample of the user's audio was spoken."""
     response_created_ms: float | None = None
     first_text_ms: float | None = None
     first_audio_ms: float | None = None
     done_ms: float | None = None
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """A player's word: by this moment of the session's clock so many samples of a part had left the loudspeaker."""
+
+    key: PlaybackKey
+    n_samples: int
+    time_ms: float
+    error_ms: float
 
 
 class Turn:
@@ -59,6 +72,8 @@ class Turn:
         tool_results: how the calls that a tool of the session answered went.
         events: the wire events that belong to it, their audio left out (it is in `audio` and `user_audio`).
         marks: when things happened.
+        cause: the turn whose tool calls it answers, None when it answers the user.
+        rendered: what a player reported, the first 500 reports.
     """
 
     def __init__(self, response_id: str, user_item_ids: list[str], *, out_of_band: bool = False) -> None:
@@ -78,6 +93,8 @@ class Turn:
         self.tool_results: list[ToolResult] = []
         self.events: list[LoggedEvent] = []
         self.marks = TurnMarks()
+        self.cause: Turn | None = None
+        self.rendered: list[Rendered] = []
         self._audio = bytearray()
         self._user_audio = bytearray()
 
@@ -112,6 +129,13 @@ class Turn:
         if marks.speech_end_ms is None or marks.first_audio_ms is None:
             return None
         return marks.first_audio_ms - marks.speech_end_ms
+
+    @property
+    def timeline(self) -> Timeline:
+        """Where the time went, on the session's clock; see `realtime_nb.session.turn_timeline`."""
+        from .turn_timeline import turn_timeline
+
+        return turn_timeline(self)
 
     def add_audio(self, pcm16: bytes) -> None:
         """Append assistant audio, 24 kHz PCM16."""

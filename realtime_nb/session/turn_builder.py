@@ -20,9 +20,10 @@ from .input_tape import InputTape
 from .observers import Observers
 from .regions import Region, RegionBook
 from .transcript import TranscriptBook
-from .turn import Interruption, Turn
+from .turn import Interruption, Rendered, Turn
 
 MAX_TURNS = 200
+MAX_RENDERED = 500
 
 
 class TurnBuilder:
@@ -100,6 +101,12 @@ class TurnBuilder:
         """Note that a user item was a short sound of listening: it belongs to no turn."""
         self._backchannels.add(item_id)
         self._tell_line(self.transcript.write(item_id, "user", status="backchannel"))
+
+    def rendered(self, key: PlaybackKey, n_samples: int, time_ms: float, error_ms: float) -> None:
+        """Note that so many samples of a part had left the loudspeaker by then."""
+        turn = self.turn_of_item(key.item_id)
+        if turn is not None and len(turn.rendered) < MAX_RENDERED:
+            turn.rendered.append(Rendered(key, n_samples, time_ms, error_ms))
 
     def drained(self, key: PlaybackKey, now_ms: float) -> None:
         """Note that all of an item was rendered."""
@@ -184,6 +191,10 @@ class TurnBuilder:
                     item_id, self._tape.session_ms(start_ms, begins=True)
                 )
                 turn.marks.speech_stopped_ms = self._stopped_ms.pop(item_id, None)
+                turn.marks.user_audio_end_ms = self._tape.spoken_by_ms(min(end_ms, self._tape.end_ms))
+        if not turn.out_of_band and not turn.user_item_ids:
+            before = next((each for each in reversed(self.turns.values()) if not each.out_of_band), None)
+            turn.cause = before if before is not None and before.tool_calls else None
         self.turns[turn.response_id] = turn
 
     def _on_item_added(self, event: se.OutputItemAdded, now_ms: float) -> None:

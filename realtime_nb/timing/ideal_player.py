@@ -21,12 +21,14 @@ class IdealPlayer:
         began_ms: when the first audio arrived, None before.
         audible_ms: when the first audible sample was due: the first one at the threshold's level in the first 5 ms
             frame whose RMS is at least -50 dBFS. None while there was none.
+        audible_sample: which sample of the answer that is.
         starved_ms: how long it had to wait in the middle.
     """
 
     def __init__(self) -> None:
         self.began_ms: float | None = None
         self.audible_ms: float | None = None
+        self.audible_sample: int | None = None
         self.starved_ms = 0.0
         self._free_ms = 0.0
         self._n_samples = 0
@@ -67,7 +69,8 @@ class IdealPlayer:
         if len(loud):
             frame = int(loud[0])
             within = int(np.argmax(np.abs(frames[frame]) >= _AUDIBLE))
-            self.audible_ms = self._due_ms(self._frame_start + frame * _FRAME + within)
+            self.audible_sample = self._frame_start + frame * _FRAME + within
+            self.audible_ms = self._due_ms(self.audible_sample)
             self._rest, self._pieces = self._rest[:0], []
             return True
         self._frame_start += whole * _FRAME

@@ -49,3 +49,27 @@ def test_a_new_connection_counts_from_zero() -> None:
     tape.append(b"\x02\x00" * 24 * 10, 500.0)
     assert tape.slice(0, 10) == b"\x02\x00" * 240
     assert tape.session_ms(10) == 500
+
+
+def test_a_late_chunk_does_not_move_what_was_spoken() -> None:
+    tape = InputTape()
+    for k in range(10):
+        late_ms = 15.0 if k == 9 else 0.0
+        tape.append(bytes(20 * 48), 1000 + 20 * (k + 1) + late_ms)
+    assert tape.session_ms(195) == 1210
+    assert tape.spoken_by_ms(195) == 1195
+
+
+def test_a_pause_of_the_microphone_is_not_spoken_through() -> None:
+    tape = InputTape()
+    tape.append(bytes(20 * 48), 1020)
+    tape.append(bytes(20 * 48), 5000)
+    assert tape.spoken_by_ms(35) == 4995
+    assert tape.spoken_by_ms(20) == 1020
+
+
+def test_a_clip_that_is_sent_at_once_was_spoken_when_it_was_sent() -> None:
+    tape = InputTape()
+    for _ in range(5):
+        tape.append(bytes(20 * 48), 1000)
+    assert tape.spoken_by_ms(100) == 1000
