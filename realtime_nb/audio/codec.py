@@ -81,7 +81,7 @@ def open_encoder(codec: CodecName, sample_rate_hz: int = WIRE_SAMPLE_RATE_HZ) ->
     at the end: with an unknown length libsndfile itself and much else cannot read it.
 
     Raises:
-        ConfigurationError: `soundfile` does not load.
+        ConfigurationError: `soundfile` does not load, or cannot write this.
     """
     if codec in ("wav", "pcm"):
         return _PcmEncoder(sample_rate_hz if codec == "wav" else None)
@@ -132,9 +132,15 @@ class _SndfileEncoder:
         self._sink = _Sink()
         self._lock = Lock()
         wanted = _SNDFILE_FORMATS[codec]
-        self._file: Any = _soundfile().SoundFile(
-            self._sink, "w", sample_rate_hz, 1, wanted.subtype, format=wanted.container, **wanted.options
-        )
+        try:
+            self._file: Any = _soundfile().SoundFile(
+                self._sink, "w", sample_rate_hz, 1, wanted.subtype, format=wanted.container, **wanted.options
+            )
+        except (RuntimeError, ValueError) as error:
+            raise ConfigurationError(
+                f"The libsndfile of this machine cannot write {codec} ({error}).",
+                what_now="The wheel of soundfile brings one that can: pip install --force-reinstall soundfile",
+            ) from error
         if codec == "opus":
             self._shorten_pages()
 

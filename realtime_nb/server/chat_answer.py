@@ -32,6 +32,7 @@ class ChatAnswer:
         ids: makes the identifiers.
         created: Unix time, seconds.
         longest_tokens: of the answer.
+        engine: what really answers, as its `system_fingerprint`.
 
     Attributes:
         reply: what is being said.
@@ -40,7 +41,7 @@ class ChatAnswer:
     """
 
     def __init__(
-        self, body: ChatBody, prompt: PromptTokens, *, ids: IdFactory, created: int, longest_tokens: int
+        self, body: ChatBody, prompt: PromptTokens, *, ids: IdFactory, created: int, longest_tokens: int, engine: str
     ) -> None:
         self.reply = Reply(
             longest_tokens=longest_tokens, one_call=body.parallel_tool_calls is False, keeps_audio=not body.stream
@@ -50,7 +51,13 @@ class ChatAnswer:
         self._body = body
         self._prompt = prompt
         self._ids = ids
-        self._head = {"id": ids.new("chatcmpl"), "created": created, "model": body.model, "service_tier": "default"}
+        self._head = {
+            "id": ids.new("chatcmpl"),
+            "created": created,
+            "model": body.model,
+            "service_tier": "default",
+            "system_fingerprint": engine,
+        }
         self._with_usage = body.stream_options is not None and body.stream_options.include_usage
         self._begun = False
         self._audio_begun = False

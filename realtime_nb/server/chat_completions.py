@@ -84,6 +84,7 @@ class ChatCompletions:
             ids=self._ids,
             created=int(self._clock()),
             longest_tokens=min(body.longest_tokens or longest, longest),
+            engine=self._engines.model,
         )
         if body.stream:
             events = events_or_error(self._chunks(prompt, answer))

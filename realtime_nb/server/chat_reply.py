@@ -114,8 +114,13 @@ async def _next(production: Production, work: asyncio.Task[None]) -> Piece:
     taking = asyncio.ensure_future(production.take())
     try:
         await asyncio.wait({taking, work}, return_when=asyncio.FIRST_COMPLETED)
+        failure: BaseException | None = None
         if not taking.done() and not production.waiting:
-            work.result()
+            failure = work.exception()
+        while isinstance(failure, BaseExceptionGroup):
+            failure = failure.exceptions[0]
+        if failure is not None:
+            raise failure
         return await taking
     finally:
         taking.cancel()

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from realtime_nb.errors import EngineError, EngineOverloaded, RemoteProtocolError
+from realtime_nb.errors import EngineOverloaded, RealtimeError, RemoteProtocolError
 from realtime_nb.server.metering import RATE_LIMIT_EXCEEDED, RateLimited
 
 _STATUS_OF_CODE = {"request_too_large": 413, "model_not_found": 404, "server_shutting_down": 503}
@@ -17,8 +17,8 @@ class ClientLeft(Exception):
     """Nobody waits for the answer any more."""
 
 
-Problem = RemoteProtocolError | RateLimited | EngineError
-PROBLEMS = (RemoteProtocolError, RateLimited, EngineError)
+Problem = RateLimited | RealtimeError
+PROBLEMS = (RateLimited, RealtimeError)
 
 
 def refusal(status: int, message: str, code: str | None, param: str | None = None) -> JSONResponse:
@@ -34,7 +34,7 @@ def error_object(problem: Problem) -> dict[str, Any]:
             kind, code, param = "invalid_request_error", problem.code, problem.param
         case RateLimited():
             kind, code, param = "tokens", RATE_LIMIT_EXCEEDED, None
-        case EngineError():
+        case _:
             kind, code, param = "server_error", _code_of(problem), None
     return {"message": str(problem), "type": kind, "param": param, "code": code}
 
@@ -52,10 +52,10 @@ def answer_to(problem: Problem) -> JSONResponse:
                 headers["retry-after"] = str(ceil(problem.wait_s))
         case EngineOverloaded():
             status = 503
-        case EngineError():
+        case _:
             status = 500
     return JSONResponse({"error": error_object(problem)}, status_code=status, headers=headers)
 
 
-def _code_of(problem: EngineError) -> str:
+def _code_of(problem: RealtimeError) -> str:
     return "inference_rate_limit_exceeded" if isinstance(problem, EngineOverloaded) else "server_error"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from realtime_nb.engines.base import Capabilities, EngineSet
-from realtime_nb.errors import RemoteProtocolError
+from realtime_nb.errors import RealtimeError, RemoteProtocolError
 from realtime_nb.protocol.ids import IdFactory
 from realtime_nb.server.admission import Keyring, offered_key, origin_allowed
 from realtime_nb.server.chat_completions import ChatCompletions
@@ -30,6 +31,8 @@ MAX_BODY_BYTES = 1024 * 1024
 ENGINE_HEADER = "x-realtime-nb-engine"
 """Names what really answered, for the model in a request is whatever the client says."""
 CLIENT_LEFT_STATUS = 499
+
+logger = logging.getLogger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -137,6 +140,9 @@ class RestApi:
             return answer_to(problem)
         except ClientLeft:
             return _shutting_down() if self._stopping.is_set() else Response(status_code=CLIENT_LEFT_STATUS)
+        except Exception as failure:
+            logger.exception("answering %s failed", request.url.path)
+            return answer_to(RealtimeError(f"The server failed: {type(failure).__name__}."))
 
     async def _list_models(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [self._model]})

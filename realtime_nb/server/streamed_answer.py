@@ -12,7 +12,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from realtime_nb.errors import EngineError
+from realtime_nb.errors import RealtimeError
 from realtime_nb.server.refusals import ClientLeft, error_object
 
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class StreamedAnswer(Response):
         """Return the answer once its first piece is there, so that what fails before still has a status of its own.
 
         Raises:
-            EngineError: the work failed before its first piece.
+            RealtimeError: the work failed before its first piece.
         """
         try:
             first = await anext(pieces, b"")
@@ -106,7 +106,7 @@ class StreamedAnswer(Response):
             await while_connected(receive, self._send_all(send))
         except ClientLeft:
             pass
-        except EngineError as failure:
+        except RealtimeError as failure:
             logger.warning("an answer is cut off: %s", failure)
         finally:
             await self._rest.aclose()
@@ -123,7 +123,7 @@ async def events_or_error(events: AsyncGenerator[bytes, None]) -> AsyncGenerator
     """Yield the same events; a failure after the first one becomes the last event, as the service has it.
 
     Raises:
-        EngineError: the work failed before its first event.
+        RealtimeError: the work failed before its first event.
     """
     begun = False
     async with aclosing(events):
@@ -131,7 +131,7 @@ async def events_or_error(events: AsyncGenerator[bytes, None]) -> AsyncGenerator
             async for event in events:
                 yield event
                 begun = True
-        except EngineError as failure:
+        except RealtimeError as failure:
             if not begun:
                 raise
             logger.warning("a stream ends early: %s", failure)

@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_nb.audio import AudioClip
+from realtime_nb.audio import AudioClip, codec
 from realtime_nb.audio.codec import CODECS, MEDIA_TYPES, MP3_DELAY_MS, CodecName, encode_audio, open_encoder
 from realtime_nb.audio.pcm import Pcm16
 from realtime_nb.errors import ConfigurationError
@@ -87,6 +87,12 @@ def test_how_a_stream_is_cut_changes_nothing(cuts: list[int]) -> None:
     parts = np.split(original, sorted(min(cut, len(original)) for cut in cuts))
     data = b"".join(encoder.encode(part) for part in parts) + encoder.finish()
     assert data == streamed(original, "wav")[0]
+
+
+def test_a_libsndfile_that_cannot_write_a_format_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(codec._SNDFILE_FORMATS, "mp3", codec._SndFormat("WAV", "MPEG_LAYER_II"))
+    with pytest.raises(ConfigurationError, match="cannot write mp3"):
+        open_encoder("mp3")
 
 
 def test_every_codec_has_a_media_type() -> None:

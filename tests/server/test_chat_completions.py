@@ -106,7 +106,7 @@ async def test_text_in_and_out() -> None:
             seed=3,
             user="ann",
         )
-        assert completion.model == "gpt-audio"
+        assert (completion.model, completion.system_fingerprint) == ("gpt-audio", "realtime-nb-scripted")
         (choice,) = completion.choices
         assert (choice.message.content, choice.finish_reason, choice.message.audio) == (ANSWER, "stop", None)
         usage = completion.usage
@@ -227,7 +227,7 @@ async def test_the_sdk_puts_a_stream_together() -> None:
 @given(sizes=st.lists(st.integers(0, 50), max_size=12))
 def test_the_base64_of_all_pieces_is_that_of_the_whole(sizes: list[int]) -> None:
     body = msgspec.convert({"model": "m", "messages": [typed("x")], **STREAMED_AUDIO}, ChatBody)
-    answer = ChatAnswer(body, PromptTokens(), ids=IdFactory(0), created=0, longest_tokens=100)
+    answer = ChatAnswer(body, PromptTokens(), ids=IdFactory(0), created=0, longest_tokens=100, engine="e")
     pieces = [Spoken("", np.arange(size, dtype=np.int16), ()) for size in sizes]
     chunks = [chunk for piece in pieces for chunk in answer.chunks(piece)] + list(answer.last_chunks(0))
     data = [chunk["choices"][0]["delta"].get("audio", {}).get("data", "") for chunk in chunks]
@@ -485,7 +485,7 @@ async def test_an_engine_that_fails_before_and_in_the_middle_of_its_answer() -> 
         assert (await create(client, typed("order"))).choices[0].message.content == ANSWER
 
 
-async def test_an_engine_that_breaks_its_promises_is_an_error_too() -> None:
+async def test_an_engine_that_breaks_its_promises_is_an_error_too(caplog: pytest.LogCaptureFixture) -> None:
     def broken(request: ChatRequest) -> str:
         raise ZeroDivisionError
 
@@ -494,7 +494,9 @@ async def test_an_engine_that_breaks_its_promises_is_an_error_too() -> None:
             with pytest.raises(APIStatusError) as failed:
                 async with asyncio.timeout(PATIENCE_S):
                     await create(client, typed("order"), **options)
-            assert failed.value.status_code == 500
+            assert (failed.value.status_code, failed.value.code) == (500, "server_error")
+            assert "ZeroDivisionError" in failed.value.message
+    assert [record.name for record in caplog.records] == ["realtime_nb.server.rest_api"] * 2
 
 
 async def test_the_synchronous_client() -> None:
