@@ -157,6 +157,18 @@ class SpeechDetector:
         self._rest = samples[whole:]
         return signals
 
+    def conclude(self) -> SpeechStopped | None:
+        """End a turn that is in a silence, without waiting for audio of the rest of the hold; None if there is none."""
+        if self._phase is not _Phase.PAUSING:
+            return None
+        now_ms = round(self.total_ms)
+        stopped = SpeechStopped(
+            now_ms, self._true_end_ms, max(0, now_ms - self._true_end_ms - self.silence_duration_ms)
+        )
+        self._boundary_ms = now_ms
+        self._forget_speech()
+        return stopped
+
     def abandon(self) -> None:
         """End the open turn without a signal: the buffer was cleared, or committed by hand. The clock goes on."""
         self._boundary_ms = round(self.total_ms)

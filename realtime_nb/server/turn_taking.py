@@ -43,6 +43,8 @@ SLICES_PER_BREATH = 10
 SLICES_PER_REST = 1000
 """After so many slices of one message, 20 s, the recogniser must have caught up."""
 SAMPLES_PER_MS = RECOGNISER_SAMPLE_RATE_HZ // 1000
+STALL_MS = 500
+"""A gap in the audio that may still be the network's."""
 KEPT_BEFORE_PREFIX_MS = 1000
 """Silence kept beyond the prefix padding; a detector finds an onset at most 300 ms late."""
 
@@ -51,7 +53,8 @@ class TurnTaking:
     """Follows one connection's user audio.
 
     With `semantic_vad` every silence is judged by the words so far and by how the voice ended; the surer that the
-    speaker is done, the shorter the hold, between the bounds of the eagerness.
+    speaker is done, the shorter the hold, between the bounds of the eagerness. When no more audio comes, because the
+    client muted its microphone or sends speech only, the hold passes by the clock.
     """
 
     def __init__(self, wire: Wire, ears: Ears, replies: Replies) -> None:
@@ -127,6 +130,7 @@ class TurnTaking:
         """The client ended the turn by hand."""
         utterance, protocol = self._utterance, self._wire.protocol
         seconds = len(committed.audio) / protocol.input_buffer.bytes_per_ms / 1000
+        self._forget_the_judgement()
         self._drop_draft()
         self._feed_held()
         self._utterance = None
@@ -190,10 +194,10 @@ class TurnTaking:
                 self._started(signal, detector)
             case SilenceBegan():
                 self._held = []
-                self._judge_the_end(detector)
+                self._judge_the_end(detector, signal.true_end_ms)
                 self._begin_draft()
             case SpeechResumed():
-                self._forget_the_judgement(detector)
+                self._forget_the_judgement()
                 self._drop_draft()
                 self._feed_held()
             case SpeechStopped():
@@ -215,6 +219,7 @@ class TurnTaking:
         self._utterance.feed(heard[max(0, len(heard) - behind) :])
 
     def _stopped(self, signal: SpeechStopped) -> None:
+        self._forget_the_judgement()
         utterance, draft = self._utterance, self._draft
         self._utterance = self._held = self._draft = None
         end_ms = round(self._base_ms + signal.audio_end_ms)
@@ -233,10 +238,25 @@ class TurnTaking:
 
     # --- semantic VAD -------------------------------------------------------------------------------------------
 
-    def _judge_the_end(self, detector: SpeechDetector) -> None:
+    def _judge_the_end(self, detector: SpeechDetector, true_end_ms: int) -> None:
         if isinstance(self._detection, SemanticVad) and self._utterance is not None:
-            work = self._judge(self._utterance, detector, self._detection)
+            work = self._judge_and_wait(self._utterance, detector, self._detection, true_end_ms)
             self._judging = self._wire.spawn(work, name="turn-judgement")
+
+    async def _judge_and_wait(
+        self, utterance: Utterance, detector: SpeechDetector, detection: SemanticVad, true_end_ms: int
+    ) -> None:
+        """Judge the silence; end the turn by the clock should no more audio come."""
+        await self._judge(utterance, detector, detection)
+        fed_ms = -1.0
+        while detector.total_ms != fed_ms:
+            fed_ms = detector.total_ms
+            left_ms = max(0.0, detector.silence_duration_ms - (fed_ms - true_end_ms))
+            await self._wire.sleep((left_ms + STALL_MS) / 1000)
+        stopped = detector.conclude()
+        if stopped is not None:
+            self._judging = None
+            self._stopped(stopped)
 
     async def _judge(self, utterance: Utterance, detector: SpeechDetector, detection: SemanticVad) -> None:
         """Set how long this silence must last. Without a recogniser the voice alone decides."""
@@ -248,12 +268,12 @@ class TurnTaking:
         verdict = await asyncio.to_thread(judge, words, voice, RECOGNISER_SAMPLE_RATE_HZ)
         detector.silence_duration_ms = hold_ms(verdict, detection.eagerness)
 
-    def _forget_the_judgement(self, detector: SpeechDetector) -> None:
+    def _forget_the_judgement(self) -> None:
         if self._judging is not None:
             self._judging.cancel()
             self._judging = None
-        if isinstance(self._detection, SemanticVad):
-            detector.silence_duration_ms = LONGEST_HOLD_MS[self._detection.eagerness]
+        if isinstance(self._detection, SemanticVad) and self._detector is not None:
+            self._detector.silence_duration_ms = LONGEST_HOLD_MS[self._detection.eagerness]
 
     # --- replies ------------------------------------------------------------------------------------------------
 
@@ -315,6 +335,7 @@ class TurnTaking:
 
     def _abandon(self) -> None:
         """Forget the turn under way."""
+        self._forget_the_judgement()
         self._drop_draft()
         utterance, self._utterance, self._held = self._utterance, None, None
         if utterance is not None:
