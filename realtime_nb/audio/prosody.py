@@ -33,10 +33,12 @@ END_MS = 500.0
 """The melody's end: voiced frames in the last so many ms of voice."""
 MIN_END_FRAMES = 8
 MIN_VOICED_RUN_FRAMES = 3
+JUMP_OCTAVES = 0.5
 
 F0_METHOD = (
     f"normalised autocorrelation (Boersma 1993), {MIN_F0_HZ:g} to {MAX_F0_HZ:g} Hz, a frame every {HOP_MS} ms; "
-    "runs under 30 ms and frames over an octave from the median are left out; range: 5th to 95th percentile"
+    "runs under 30 ms and octave jumps (an octave from the median, half of one from the neighbours) are left out; "
+    "range: 5th to 95th percentile"
 )
 
 Floats = npt.NDArray[np.float64]
@@ -241,7 +243,10 @@ def _cleaned(track: PitchTrack) -> tuple[PitchTrack, int]:
             f0[start:end] = np.nan
     if np.isnan(f0).all():
         return track._replace(f0_hz=f0), 0
+    voiced = np.flatnonzero(~np.isnan(f0))
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(f0, 2, constant_values=np.nan), 5)[voiced]
     jumps = np.abs(np.log2(f0 / np.nanmedian(f0))) > 1
+    jumps[voiced] |= np.abs(np.log2(f0[voiced] / np.nanmedian(around, axis=1))) > JUMP_OCTAVES
     f0[jumps] = np.nan
     return track._replace(f0_hz=f0), int(jumps.sum())
 
@@ -254,7 +259,7 @@ def _doubts(clip: AudioClip, dropped: int) -> list[str]:
     if clip.rms_dbfs < VERY_QUIET_DBFS:
         notes.append(f"very quiet ({clip.rms_dbfs:.0f} dBFS): rounding of the samples disturbs every number")
     if dropped:
-        notes.append(f"{dropped} frames over an octave from the median were left out")
+        notes.append(f"{dropped} {'frame' if dropped == 1 else 'frames'} with octave jumps left out")
     return notes
 
 

@@ -261,4 +261,7 @@ def _number(value: float | int | str | None) -> float | int | None:
 
 
 def _signed(value: float | int | None) -> str:
-    return "" if value is None else f"{'+' if value > 0 else '−' if value < 0 else ''}{shown(abs(value))}"
+    if value is None:
+        return ""
+    size = shown(abs(value))
+    return size if not size.strip("0.") else f"{'+' if value > 0 else '−'}{size}"
