@@ -12,7 +12,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         sessions: at once; one more is refused (`rate_limit_exceeded`, close 1013). None for any number.
-        tokens_per_minute: of all sessions together; without them a response fails (`rate_limit_exceeded`).
+        tokens_per_minute: of all sessions and requests together; without them a response fails
+            (`rate_limit_exceeded`, over HTTP with status 429).
         context_tokens: what a model reads and writes at most for one response.
         output_tokens: what it writes at most; the response is `incomplete` then.
         session_s: after so many seconds `session_expired` is sent and the connection closed with 1001.
