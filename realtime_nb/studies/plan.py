@@ -15,7 +15,7 @@ from typing import Any
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.studies.rows import Row
 
-MAX_RUNS = 1_000_000
+MAX_RUNS = 200_000
 
 
 def planned_rows(
@@ -65,6 +65,18 @@ def planned_rounds(
             )
             run += len(names)
     return rounds
+
+
+def rounds_of(plan: dict[str, Any]) -> list[tuple[Row, ...]]:
+    """Return the rounds of a study's plan, as it is written in its folder."""
+    factors = {
+        "pipeline": plan["pipelines"],
+        "clip": sorted(plan["clips"]),
+        "silence_duration_ms": plan["silence_duration_ms"],
+        "network": plan["networks"],
+        "endpoint": plan["endpoints"],
+    }
+    return planned_rounds(factors, repeats=plan["repeats"], seed=plan["seed"], study=plan["study"])
 
 
 def _row(run: int, block: int, study: str, case: dict[str, Any]) -> Row:

@@ -27,7 +27,12 @@ class FakePipeline:
         fails_in: run number (from 0, warm-ups included) to the error that it ends with.
         raises: likewise, raised as it is.
         cannot_start: raised by `start`.
+
+    Attributes:
+        hold_ms: the silence that it waits for.
     """
+
+    hold_ms = HOLD_MS
 
     def __init__(
         self,
@@ -73,7 +78,7 @@ class FakePipeline:
             raise problem
         await asyncio.sleep((clip.speech_end_ms or clip.duration_ms) / 1000)
         marks.set("speech_end", now_ms())
-        await asyncio.sleep(HOLD_MS / 1000)
+        await asyncio.sleep(self.hold_ms / 1000)
         for moment in ("speech_stopped", "committed"):
             marks.set(moment, now_ms())  # type: ignore[arg-type]
         yield Reached("speech_stopped", now_ms())
