@@ -199,11 +199,13 @@ async def barge_in(trial: Trial) -> None:
     trial.check("goes_on", answer["response"]["status"] == "completed", answer)
     question = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": LONG}]}
     aside = {"conversation": "none", "input": [question], "output_modalities": ["audio"], "metadata": {"aside": "1"}}
+    since = len(peer.events)
     await peer.send("response.create", response=aside)
     await trial.hear(peer, trial.speech())
     done = await peer.until("response.done", where=lambda one: bool(one["response"].get("metadata")))
     trial.check("aside", done["response"]["status"] == "completed", done)
-    await peer.until("response.done")
+    if len(peer.of("response.done", since=since)) < 2:  # the answer to the speech may have been the first to end
+        await peer.until("response.done")
 
 
 async def _interrupt(trial: Trial, peer: Peer) -> Event | None:
