@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -38,7 +39,7 @@ from realtime_nb.server.client_secrets import ClientSecrets
 from realtime_nb.server.faulty_socket import FaultySocket
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.realtime import RealtimeConnection
-from realtime_nb.server.refusals import refusal
+from realtime_nb.server.refusals import no_such_url, refusal
 from realtime_nb.server.rest_api import RestApi
 from realtime_nb.server.token_bucket import TokenBucket
 from realtime_nb.server.wire import Goodbye, Sleep
@@ -247,7 +248,8 @@ class EmbeddedServer:
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
-        return Starlette(routes=[*self._rest.routes(), WebSocketRoute("/v1/realtime", self._realtime)])
+        routes = [*self._rest.routes(), WebSocketRoute("/v1/realtime", self._realtime)]
+        return Starlette(routes=routes, exception_handlers={HTTPException: no_such_url})
 
     async def _realtime(self, websocket: WebSocket) -> None:
         if self._draining:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from realtime_nb.errors import EngineOverloaded, RealtimeError, RemoteProtocolError
@@ -25,6 +27,15 @@ def refusal(status: int, message: str, code: str | None, param: str | None = Non
     """Return an error as the service shapes it."""
     error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     return JSONResponse({"error": error}, status_code=status)
+
+
+def no_such_url(request: Request, problem: Exception) -> JSONResponse:
+    """Answer a request that no route takes: an unknown path, or a known one with another method."""
+    assert isinstance(problem, HTTPException)
+    message = f"Invalid URL ({request.method} {request.url.path[:200]})"
+    answer = refusal(problem.status_code, message, "unknown_url")
+    answer.headers.update(problem.headers or {})
+    return answer
 
 
 def error_object(problem: Problem) -> dict[str, Any]:

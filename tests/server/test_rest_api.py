@@ -81,6 +81,19 @@ async def test_only_those_who_have_the_key_and_a_good_origin() -> None:
             assert (await client.get(path, headers=key)).status_code == 405
 
 
+async def test_what_is_not_here_is_refused_in_the_same_shape() -> None:
+    async with serving() as server, http(server) as client:
+        for method, path, status in (
+            ("POST", "/responses", 404),
+            ("GET", "/audio/speech", 405),
+            ("GET", "/realtime", 404),
+        ):
+            answer = await client.request(method, path)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["message"]) == (status, f"Invalid URL ({method} /v1{path})")
+            assert error["type"] == "invalid_request_error"
+
+
 async def test_a_client_secret_is_no_key_here() -> None:
     async with serving(allow_any_key=True) as server, http(server) as client:
         secret = (await client.post("/realtime/client_secrets")).json()["value"]
