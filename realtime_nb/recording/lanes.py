@@ -20,6 +20,7 @@ class Lane:
 
     def __init__(self) -> None:
         self.next = 0
+        self._begun = False
         self._late: deque[tuple[float, float]] = deque(maxlen=1000)
 
     def place(self, end_ms: float, n_samples: int, *, error_ms: float = JITTER_MS) -> int:
@@ -32,7 +33,8 @@ class Lane:
         """
         wanted = round(end_ms * SAMPLES_PER_MS) - n_samples
         late_ms = (wanted - self.next) / SAMPLES_PER_MS
-        if late_ms > max(error_ms, CORRECT_MS):
+        if late_ms > max(error_ms, CORRECT_MS) or not self._begun:
+            self._begun = True
             self._late.clear()
             self.next = wanted
         elif late_ms > 0:

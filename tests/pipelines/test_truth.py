@@ -7,7 +7,10 @@ in all of them.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import math
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +18,11 @@ import pytest
 
 from realtime_nb.pipelines.base import PipelineTurn, collect
 from realtime_nb.pipelines.factory import pipeline
+from realtime_nb.pipelines.realtime import RealtimePipeline
+from realtime_nb.pipelines.stage_server import StageEndpoint
 from realtime_nb.pipelines.turn_run import TurnRun
+from realtime_nb.replay.crosscheck import crosscheck
+from realtime_nb.replay.reader import Recording
 from realtime_nb.timing.marks import ROUTES, Marks, Moment, MomentName, Route
 from realtime_nb.transport.network import NetworkProfile
 from tests.pipelines.tapped import Taps, question, tapped_engine
@@ -62,6 +69,44 @@ async def least_errors(route: Route, one_way_ms: float, tries: int) -> dict[str,
 async def test_every_stage_is_within_10_ms_of_the_truth(route: Route, one_way_ms: float) -> None:
     least = await least_errors(route, one_way_ms, TRIES)
     assert {name: by for name, by in least.items() if abs(by) > TOLERANCE_MS} == {}
+
+
+@pytest.mark.parametrize("one_way_ms", [0.0, 40.0], ids=["here", "behind a network"])
+async def test_the_recording_says_the_same(one_way_ms: float, tmp_path: Path) -> None:
+    network = NetworkProfile(name="a wire", delay_ms=one_way_ms) if one_way_ms else None
+    least: dict[str, float] = {}
+    for number in range(TRIES):
+        taps, folder = Taps(), tmp_path / str(number)
+        with tapped_engine(taps, delays=DELAYS, replies=[("", ANSWER)]) as engine:
+            asked = RealtimePipeline(
+                session=StageEndpoint(url="embedded"), engine=engine, network=network, silence_duration_ms=HOLD_MS
+            )
+            await asked.start()
+            assert asked.session is not None
+            taps.clear()
+            writer = await asyncio.to_thread(asked.session.record, folder)
+            turn = await collect(asked, CLIP)
+            await asked.aclose()
+            await asyncio.to_thread(writer.close)
+        recording = await asyncio.to_thread(Recording.open, folder)
+        (recorded,) = await asyncio.to_thread(recording.turns)
+        (checked,) = await asyncio.to_thread(crosscheck, recording)
+        assert checked.why == ""
+        assert recorded.timeline.voice_to_voice_ms is not None
+        assert checked.gap_ms is not None
+        assert turn.timeline.voice_to_voice_ms is not None
+        moments = truth("realtime", taps, CLIP.speech_end_ms or 0, one_way_ms)
+        true_ms = moments["first_audible"] - moments["speech_end"]
+        found = {
+            "events": recorded.timeline.voice_to_voice_ms,
+            "sound": checked.gap_ms,
+            "live": turn.timeline.voice_to_voice_ms,
+        }
+        for name, measured_ms in found.items():
+            least[name] = min(measured_ms - true_ms, least.get(name, math.inf), key=abs)
+        if all(abs(by) <= TOLERANCE_MS for by in least.values()):
+            return
+    raise AssertionError(least)
 
 
 async def test_an_error_of_15_ms_in_the_code_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

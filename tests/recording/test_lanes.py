@@ -43,3 +43,7 @@ def test_short_stalls_show_where_the_moment_is_known_well(pause_ms: int) -> None
 
 def test_nothing_is_placed_before_the_beginning() -> None:
     assert Lane().place(5, FRAME) == 0
+
+
+def test_the_first_piece_is_where_it_was_heard() -> None:
+    assert Lane().place(50, FRAME) == 30 * 24
