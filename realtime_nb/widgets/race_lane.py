@@ -19,7 +19,7 @@ from realtime_nb.timing.clock import monotonic_ms
 from realtime_nb.timing.marks import PATHS, STAGES, Marks, Timeline, timeline
 from realtime_nb.widgets.race_rows import LanePhase, LaneRow, PendingRow
 from realtime_nb.widgets.timeline_rows import ROUTE_TITLES, STAGE_LABELS, timeline_row
-from realtime_nb.widgets.timeline_sources import made_by_words
+from realtime_nb.widgets.timeline_sources import made_by_words, unsaid
 
 __all__ = ["Lane", "lane_title"]
 
@@ -130,7 +130,7 @@ class Lane:
         return LaneRow(
             title=self.title,
             made_by=made_by_words(self.provenance),
-            simulated=list(self.provenance.simulated),
+            simulated=unsaid(self.provenance),
             phase=self.phase,
             zero_ms=None if end is None else end.time_ms - race_began_ms,
             timeline=None if laid is None else timeline_row(laid, title=self.title),

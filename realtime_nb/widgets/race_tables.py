@@ -107,7 +107,7 @@ def _saved_lane(name: str, row: Row) -> LaneRow:
         title=lane_title(name),
         route=lane_title(name),
         made_by=row.engine or row.model,
-        simulated=[part for part in row.simulated.split("; ") if part],
+        simulated=[part for part in row.simulated.split("; ") if part and part not in row.engine],
         headline=f"Voice to voice {in_ms(row.voice_to_voice_ms or 0.0)}, the run nearest to the median",
         voice_to_voice_ms=row.voice_to_voice_ms,
         spans=spans,

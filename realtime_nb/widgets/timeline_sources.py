@@ -9,7 +9,7 @@ from realtime_nb.errors import ConfigurationError
 from realtime_nb.timing.marks import Timeline
 from realtime_nb.widgets.timeline_rows import ROUTE_TITLES, TimelineRow, timeline_row
 
-__all__ = ["made_by_words", "rows_of", "turn_row"]
+__all__ = ["made_by_words", "rows_of", "turn_row", "unsaid"]
 
 MAX_TITLE_CHARACTERS = 60
 
@@ -48,7 +48,13 @@ def turn_row(turn: Any) -> TimelineRow:
         return timeline_row(found, title=_short(str(getattr(turn, "user_transcript", ""))))
     clip = getattr(getattr(turn, "clip", None), "title", "")
     title = f"{ROUTE_TITLES[found.route]}: {_short(clip)}" if clip else ROUTE_TITLES[found.route]
-    return timeline_row(found, title=title, made_by=made_by_words(made_by), simulated=made_by.simulated)
+    return timeline_row(found, title=title, made_by=made_by_words(made_by), simulated=unsaid(made_by))
+
+
+def unsaid(provenance: Any) -> list[str]:
+    """Return what was simulated and is not in the engine's own words already."""
+    words = made_by_words(provenance)
+    return [part for part in provenance.simulated if part not in words]
 
 
 def made_by_words(provenance: Any) -> str:
