@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConfigurationError
+from realtime_nb.protocol.session_config import AudioFormat
 from realtime_nb.recording.format import (
     AUDIO,
     CHANNELS,
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
     from pandas import DataFrame
 
+    from .pace import Speed
     from .rebuild import Rebuilt
+    from .replaying import Replaying
 
 UNKNOWN = "(unknown)"
 
@@ -164,11 +168,35 @@ class Recording:
         return self._rebuilt.began_ms.get(item_id)
 
     @property
+    def input_format(self) -> AudioFormat:
+        """The wire's format of the user's audio, as it was at the end."""
+        return self._rebuilt.input_format
+
+    def append_durations_ms(self) -> npt.NDArray[np.float64]:
+        """Return how much audio each `input_audio_buffer.append` carried, in their order."""
+        return np.diff(self._rebuilt.tape.ends_ms, prepend=0.0)
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The session object as the server last sent it."""
         return dict(self._rebuilt.settings)
 
     # --- what becomes of it -------------------------------------------------------------------------------------
+
+    def replay(self, *, speed: Speed = 1.0, watch: bool = True) -> Replaying:
+        """Replay it as a session, with no server: `async with recording.replay() as session:`, or await it.
+
+        Args:
+            speed: 1.0 as recorded, another factor, "fast" without waiting, or "step" for `Replaying.step()`.
+            watch: True does again what both sides did, and closes at the end; False plays the server only, which
+                answers what you do with what was recorded.
+
+        Raises:
+            ConfigurationError: when waited for: a speed that is none.
+        """
+        from .replaying import Replaying
+
+        return Replaying(self, speed=speed, watch=watch)
 
     def to_html(self, path: str | os.PathLike[str], *, title: str = "") -> Path:
         """Write one self-contained page: player, waveforms, events, timelines, transcript. It needs no network.

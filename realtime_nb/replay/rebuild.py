@@ -38,6 +38,8 @@ class Rebuilt(msgspec.Struct, kw_only=True):
     regions: list[Region]
     settings: dict[str, Any]
     began_ms: dict[str, float]
+    tape: RecordedTape
+    input_format: AudioFormat
 
 
 class _Delta(msgspec.Struct):
@@ -139,6 +141,8 @@ class _Rebuilder:
             regions=list(self.regions.values()),
             settings=self.settings,
             began_ms=self.began_ms,
+            tape=self.tape,
+            input_format=self.formats[-1][1],
         )
 
     def on_turn(self, turn: Turn) -> None:

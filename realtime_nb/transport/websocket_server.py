@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from realtime_nb.errors import ConnectionLost
 
@@ -62,12 +63,14 @@ class ServerSocket:
 
 
 class LoopbackServer:
-    """Listens on 127.0.0.1 at a free port; one `handler` call per accepted connection.
+    """Listens on 127.0.0.1; one `handler` call per accepted connection.
 
     Args:
         handler: runs for as long as its connection lives; the connection is closed when it returns.
         allow_origin: decides on the `Origin` header (None when absent) before the WebSocket opens; False answers 403.
         max_message_bytes: a larger incoming message closes the connection with code 1009.
+        port: where to listen; 0 for any free one.
+        subprotocols: accepted when a client offers them.
     """
 
     def __init__(
@@ -76,10 +79,14 @@ class LoopbackServer:
         *,
         allow_origin: Callable[[str | None], bool],
         max_message_bytes: int,
+        port: int = 0,
+        subprotocols: Sequence[str] = (),
     ) -> None:
         self._handler = handler
         self._allow_origin = allow_origin
         self._max_message_bytes = max_message_bytes
+        self._port = port
+        self._subprotocols = [Subprotocol(one) for one in subprotocols]
         self._server: Server | None = None
 
     @property
@@ -94,7 +101,8 @@ class LoopbackServer:
         self._server = await serve(
             self._accept,
             "127.0.0.1",
-            0,
+            self._port,
+            select_subprotocol=self._chosen,
             process_request=self._check_origin,
             compression=None,
             max_size=self._max_message_bytes,
@@ -116,6 +124,9 @@ class LoopbackServer:
             await self._handler(ServerSocket(connection))
         except ConnectionLost:
             return
+
+    def _chosen(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return next((one for one in offered if one in self._subprotocols), None)
 
     def _check_origin(self, connection: ServerConnection, request: Request) -> Response | None:
         if self._allow_origin(request.headers.get("Origin")):

@@ -80,6 +80,7 @@ const waves = byId("waves");
 const canvas = waves.querySelector("canvas");
 const peaks = ["user", "assistant"].map((lane) => Int8Array.from(atob(data.peaks[lane]), (c) => c.charCodeAt(0)));
 const perMs = data.peaks.per_second / 1000;
+const loudest = peaks.reduce((top, pairs) => pairs.reduce((high, value) => Math.max(high, Math.abs(value)), top), 12);
 let zoom = 1;
 const spacer = make("div");
 waves.append(spacer);
@@ -129,7 +130,7 @@ function drawLane(pen, pairs, lane, startMs, scale, width) {
       low = Math.min(low, pairs[column * 2]);
       high = Math.max(high, pairs[column * 2 + 1]);
     }
-    if (low || high) pen.fillRect(x, middle - (high / 128) * 40, 1, Math.max(1, ((high - low) / 128) * 40));
+    if (low || high) pen.fillRect(x, middle - (high / loudest) * 40, 1, Math.max(1, ((high - low) / loudest) * 40));
   }
 }
 function drawSeconds(pen, startMs, scale, width, height) {
