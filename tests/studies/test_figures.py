@@ -365,6 +365,15 @@ def test_a_turn_brings_its_provenance_and_flags() -> None:
     assert_clean(figure)
 
 
+def test_a_live_session_says_who_answered() -> None:
+    class Live:
+        engine, model, endpoint = "matcher · flite", "offline", "the embedded server"
+
+    line = figures.waterfall(laid("realtime"), provenance=Live()).provenance  # type: ignore[arg-type]
+    assert line.startswith("measured · engine: matcher · flite · model: offline · endpoint: the embedded server")
+    assert "not recorded" not in line
+
+
 def test_a_turn_without_moments_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="no timeline"):
         figures.waterfall(timeline(Marks(), "chain"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -20,7 +20,12 @@ from realtime_nb.studies.figures.look import (
     milliseconds,
 )
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
+from realtime_nb.studies.provenance import machine as this_machine
+from realtime_nb.studies.provenance import now
 from realtime_nb.timing.marks import Moment, MomentName, Timeline
+
+if TYPE_CHECKING:
+    from realtime_nb.session.session import Session
 
 FARTHEST = 1.3
 """What ran beside the path and ended later than this many times the whole is drawn at the edge, with its time."""
@@ -38,7 +43,7 @@ class _Bar(NamedTuple):
 def waterfall(
     turn: Any,
     *,
-    provenance: Provenance | str | None = None,
+    provenance: Provenance | Session | str | None = None,
     machine: str = "",
     date: str = "",
     theme: Theme = "light",
@@ -48,7 +53,7 @@ def waterfall(
 
     Args:
         turn: a `Timeline`, or anything that has one (`PipelineTurn`, a session's turn).
-        provenance: who answered, when the turn does not say.
+        provenance: who answered, when the turn does not say; a session knows, and was measured here and now.
         machine: where it was measured.
         date: when.
         theme: "light" or "dark".
@@ -183,7 +188,7 @@ def _notes(timeline: Timeline) -> list[str]:
     return notes
 
 
-def _line(timeline: Timeline, provenance: Provenance | str | None, machine: str, date: str) -> str:
+def _line(timeline: Timeline, provenance: Provenance | Session | str | None, machine: str, date: str) -> str:
     if isinstance(provenance, str):
         return provenance
     sources = {stage.source for stage in timeline.stages}
@@ -197,6 +202,9 @@ def _line(timeline: Timeline, provenance: Provenance | str | None, machine: str,
             "model": ", ".join(dict.fromkeys(provenance.models.values())),
             "endpoint": ", ".join(dict.fromkeys(provenance.endpoints.values())),
         }
+    elif provenance is not None:
+        known = {"engine": provenance.engine, "model": provenance.model, "endpoint": provenance.endpoint}
+        machine, date = machine or this_machine(), date or now()[:10]
     known["machine"] = machine
     said = (f"{name}: {value or 'not recorded'}" for name, value in known.items())
     word = f"SIMULATED: {simulated}" if simulated else "measured"
