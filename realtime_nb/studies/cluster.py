@@ -83,6 +83,7 @@ class Cluster:
                 time.sleep(POLL_S)
         finally:
             self._client.cancel(list(running))
+            self._look()
 
     def close(self) -> None:
         """Let every worker close its pipelines, after the round that it does."""
@@ -104,12 +105,15 @@ class Cluster:
         now_s = time.monotonic()
         if now_s - self._looked_s >= LOOK_S:
             self._looked_s = now_s
-            self._here = set(self._client.nthreads())
-            self.lost |= self._seen - self._here
-            self._seen |= self._here
+            self._look()
             if self._here:
                 self._peopled_s = now_s
         return now_s - self._peopled_s > NO_WORKER_S
+
+    def _look(self) -> None:
+        self._here = set(self._client.nthreads())
+        self.lost |= self._seen - self._here
+        self._seen |= self._here
 
 
 def _do_on_worker(rows: tuple[Row, ...], clips: Mapping[str, AudioClip], orders: Orders) -> list[Row]:
