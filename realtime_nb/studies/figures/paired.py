@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -12,6 +14,7 @@ from realtime_nb.studies.figures.look import Look, Size, Theme, look, millisecon
 from realtime_nb.studies.figures.names import name_lines, row_height_in, short_name
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
 from realtime_nb.studies.figures.source import comparison_of, counted, median_of, provenance_line
+from realtime_nb.studies.statistics import Estimate
 
 SLOWER, FASTER = "#D55E00", "#0072B2"
 SPREAD = 0.5
@@ -39,43 +42,19 @@ def paired_differences(
         raise ConfigurationError(
             f"There is no clip that both {first} and {second} answered.", what_now="Look at the rows' missing() table."
         )
-    gaps = [(one, (one.measured_ms or 0.0) - (other.measured_ms or 0.0)) for one, other in pairs]
-    clips = [clip for clip in comparison.clips if any(row.clip == clip for row, _ in gaps)]
+    gaps = [(one.clip, (one.measured_ms or 0.0) - (other.measured_ms or 0.0)) for one, other in pairs]
+    clips = [clip for clip in comparison.clips if any(own == clip for own, _ in gaps)]
     middle = median_of([gap for _, gap in gaps], comparison.provenance.seed)
     figure, (axes,) = new_page(style)
     for place, clip in enumerate(clips):
-        own = [gap for row, gap in gaps if row.clip == clip]
-        for index, gap in enumerate(own):
-            shift = SPREAD * (index / (len(own) - 1) - 0.5) if len(own) > 1 else 0.0
-            axes.plot(
-                [gap],
-                [place + shift],
-                marker="o" if gap > 0 else "s",
-                color=SLOWER if gap > 0 else FASTER,
-                markeredgecolor=style.ink,
-                markeredgewidth=0.5,
-                markersize=style.text_pt * 0.6,
-                linestyle="none",
-                gid="pair",
-            )
-    axes.axvline(0, color=style.ink, linewidth=1.0)
-    if middle.low is not None and middle.high is not None:
-        axes.axvspan(middle.low, middle.high, color=style.band, zorder=0, linewidth=0, gid="interval")
-    assert middle.value is not None
-    axes.axvline(middle.value, color=style.ink, linestyle="--", linewidth=style.line_pt, gid="median")
+        _dots(axes, place, [gap for own, gap in gaps if own == clip], style)
+    said = f"{_middle(axes, middle, style)}, {len(pairs)} pairs"
     axes.set_yticks(range(len(clips)), [name_lines(clip) for clip in clips])
     axes.set_ylim(len(clips) - 0.5, -0.5)
     axes.margins(x=0.08)
     one, other = short_name(first), short_name(second)
-    axes.set_xlabel(
-        f"{one} − {other},\nms of voice-to-voice" if len(one + other) > 40 else f"{one} − {other}, ms of voice-to-voice"
-    )
-    interval = (
-        f"95 % interval {middle.low:,.0f} to {middle.high:,.0f} ms"
-        if middle.low is not None and middle.high is not None
-        else middle.note
-    )
-    said = f"median difference {milliseconds(middle.value)} ({interval}), {len(pairs)} pairs"
+    separator = "\n" if len(one + other) > 40 else " "
+    axes.set_xlabel(f"{one} − {other},{separator}ms of voice-to-voice")
     rows = [*comparison.of(first), *comparison.of(second)]
     row_in = row_height_in(map(name_lines, clips), style, at_least=style.row_in)
     return finish(
@@ -88,6 +67,34 @@ def paired_differences(
         plot_in=row_in * max(len(clips), 3),
         alt_text=f"Differences of {first} and {second} on {len(clips)} clips: {said}.",
     )
+
+
+def _dots(axes: Axes, place: int, gaps: Sequence[float], style: Look) -> None:
+    for index, gap in enumerate(gaps):
+        shift = SPREAD * (index / (len(gaps) - 1) - 0.5) if len(gaps) > 1 else 0.0
+        axes.plot(
+            [gap],
+            [place + shift],
+            marker="o" if gap > 0 else "s",
+            color=SLOWER if gap > 0 else FASTER,
+            markeredgecolor=style.ink,
+            markeredgewidth=0.5,
+            markersize=style.text_pt * 0.6,
+            linestyle="none",
+            gid="pair",
+        )
+
+
+def _middle(axes: Axes, middle: Estimate, style: Look) -> str:
+    """Mark zero, the median and its interval; return them in words."""
+    assert middle.value is not None
+    axes.axvline(0, color=style.ink, linewidth=1.0)
+    axes.axvline(middle.value, color=style.ink, linestyle="--", linewidth=style.line_pt, gid="median")
+    words = f"median difference {milliseconds(middle.value)}"
+    if middle.low is None or middle.high is None:
+        return f"{words} ({middle.note})"
+    axes.axvspan(middle.low, middle.high, color=style.band, zorder=0, linewidth=0, gid="interval")
+    return f"{words} (95 % interval {middle.low:,.0f} to {middle.high:,.0f} ms)"
 
 
 def _handles(first: str, with_interval: bool, style: Look) -> list[Line2D | Patch]:
