@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from realtime_nb import cli_compare
+from realtime_nb import cli_compare, cli_recordings
 from realtime_nb.errors import ConfigurationError, RealtimeError
 
 if TYPE_CHECKING:
@@ -231,6 +231,8 @@ COMMANDS = (
     Command("conformance", "Judge how faithful a Realtime server is.", _conformance_options, _conformance),
     Command("load", "Let many users talk to a server at once, and measure.", _load_options, _load),
     Command("compare", "Measure several voice architectures on the same clips.", cli_compare.options, cli_compare.run),
+    Command("report", "Make one page of a recording.", cli_recordings.report_options, cli_recordings.report),
+    Command("replay", "Serve a recording to any client.", cli_recordings.replay_options, cli_recordings.replay),
 )
 
 
