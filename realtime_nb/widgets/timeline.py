@@ -47,7 +47,7 @@ class Timeline(BundledWidget):
     title = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, source: Any, *, title: str = "", made_by: str = "") -> None:
-        self._made_by = made_by
+        self._made_by = made_by or getattr(getattr(source, "manifest", None), "engine", "")
         self._rows: deque[TimelineRow] = deque(maxlen=KEPT_TURNS)
         self._unsubscribe: Callable[[], None] | None = None
         self._session = source if hasattr(source, "observe") else None

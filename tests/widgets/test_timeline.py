@@ -119,6 +119,13 @@ def test_the_widget_shows_turns_and_survives_without_a_kernel() -> None:
     widget.close()
 
 
+def test_a_recording_says_who_answered() -> None:
+    turn = SimpleNamespace(timeline=realtime_turn(), user_transcript="hello")
+    widget = Timeline(SimpleNamespace(turns=lambda: [turn], manifest=SimpleNamespace(engine="scripted")))
+    assert [(row["title"], row["made_by"]) for row in widget.turns] == [("hello", "scripted")]
+    widget.close()
+
+
 def test_a_long_history_is_cut_and_says_so() -> None:
     widget = Timeline([realtime_turn()] * (MAX_STATIC_TURNS + 3))
     assert widget._static_html().startswith("<p>3 earlier turns are not shown.</p>")
