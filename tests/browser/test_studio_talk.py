@@ -147,7 +147,8 @@ def check_cut(studio: StudioPage, stream: int, former: int) -> None:
     missed = line.locator(".rnb-unheard").inner_text()
     full = line.locator(".rnb-line-text").text_content()
     assert full == studio.kernel_value(f"session.history[{turn}].transcript")
-    assert missed.split()[-1] == "word119."
+    assert missed  # the rest of what was generated until then, however fast the server is
+    assert full.endswith(missed)
     assert line.locator(".rnb-unheard").evaluate("(s) => getComputedStyle(s).textDecorationLine") == "line-through"
 
 
