@@ -39,7 +39,7 @@ from realtime_nb.server.prompt import (
     image_tokens,
     text_tokens,
 )
-from realtime_nb.server.recognition import Recording, read_recording, recognise
+from realtime_nb.server.recognition import read_recording, recognise
 
 MAX_RECORDING_BYTES = 25 * 1024 * 1024
 BASE64_SLICE = 4 * 64 * 1024
@@ -164,11 +164,13 @@ class PromptReader:
     async def _hear(
         self, part: AudioPart, param: str, expected: Sequence[str], *, fresh: bool
     ) -> tuple[Transcript, float]:
-        file, key = await asyncio.to_thread(_file_of, part, param, expected)
+        small = len(part.input_audio.data) <= BASE64_SLICE
+        of_file = (part, param, expected)
+        file, key = _file_of(*of_file) if small else await asyncio.to_thread(_file_of, *of_file)
         known = self._remembered.get(key)
         if known is None or fresh:
-            recording: Recording = await read_recording(file, param=param)
-            heard = await recognise(self._engines, recording, vocabulary=expected)
+            recording = await read_recording(file, self._engines.vad, param=param)
+            heard = await recognise(self._engines.transcriber, recording, vocabulary=expected)
             known = (heard, recording.duration_ms)
             self._remembered[key] = known
             while len(self._remembered) > REMEMBERED_RECORDINGS:

@@ -14,7 +14,6 @@ from realtime_nb.audio.file_reading import read_audio
 from realtime_nb.audio.resample import resample
 from realtime_nb.engines.base import (
     RECOGNISER_SAMPLE_RATE_HZ,
-    EngineSet,
     Pcm16,
     Transcriber,
     Transcript,
@@ -24,6 +23,8 @@ from realtime_nb.engines.base import (
 from realtime_nb.engines.turn_detector import SpeechDetector, SpeechStarted, SpeechStopped
 from realtime_nb.errors import AudioError, RemoteProtocolError
 from realtime_nb.server.hearing import FEED_SAMPLES, NOTHING_HEARD
+
+MakeDetector = Callable[[], VoiceActivityDetector]
 
 SHORTEST_MS = 100
 """Less cannot be transcribed; the service's bound."""
@@ -40,10 +41,16 @@ class Chunking(msgspec.Struct, frozen=True, kw_only=True):
     silence_duration_ms: Annotated[int, Meta(ge=0)] = 500
 
 
-class Recording(msgspec.Struct, frozen=True):
-    """A file's audio: int16, mono, 16 kHz."""
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """A file's audio.
+
+    Attributes:
+        pcm16: int16, mono, 16 kHz.
+        turns: what of it is to be heard, (first sample, end); none where nobody speaks.
+    """
 
     pcm16: Pcm16
+    turns: tuple[tuple[int, int], ...]
 
     @property
     def duration_ms(self) -> float:
@@ -51,18 +58,25 @@ class Recording(msgspec.Struct, frozen=True):
         return len(self.pcm16) * 1000 / RECOGNISER_SAMPLE_RATE_HZ
 
 
-async def read_recording(file: bytes, *, param: str) -> Recording:
-    """Decode a wav, flac, ogg (Vorbis or Opus) or mp3 file, in a thread.
+async def read_recording(
+    file: bytes, make_detector: MakeDetector, *, param: str, chunking: Chunking | None = None
+) -> Recording:
+    """Decode a wav, flac, ogg (Vorbis or Opus) or mp3 file and look for speech in it, in a thread.
+
+    A recogniser finds words in any noise, so a detector listens first: without speech nothing was said.
 
     Args:
         file: its bytes; what it is is seen from them, not from its name.
+        make_detector: makes the detector.
         param: the field to name in an error.
+        chunking: None takes the recording as one turn.
 
     Raises:
         RemoteProtocolError: it cannot be read, or is too short or too long.
     """
+    abandoned = Event()
     try:
-        recording = await asyncio.to_thread(_decoded, file)
+        return await asyncio.to_thread(_read, file, make_detector, param, chunking, abandoned)
     except AudioError as problem:
         raise RemoteProtocolError(
             f"Audio file might be corrupted or unsupported: {problem.message}",
@@ -70,56 +84,50 @@ async def read_recording(file: bytes, *, param: str) -> Recording:
             param=param,
             what_now="Supported formats: ['flac', 'mp3', 'mpga', 'oga', 'ogg', 'wav'].",
         ) from problem
-    if recording.duration_ms < SHORTEST_MS:
+    finally:
+        abandoned.set()
+
+
+def _read(
+    file: bytes, make_detector: MakeDetector, param: str, chunking: Chunking | None, abandoned: Event
+) -> Recording:
+    decoded, sample_rate_hz, _ = read_audio(file)
+    pcm16 = resample(decoded, sample_rate_hz, RECOGNISER_SAMPLE_RATE_HZ)
+    if len(pcm16) * 1000 < SHORTEST_MS * RECOGNISER_SAMPLE_RATE_HZ:
         raise RemoteProtocolError(
             f"Audio file is too short. Minimum audio length is {SHORTEST_MS / 1000} seconds.",
             code="audio_too_short",
             param=param,
         )
-    return recording
-
-
-def _decoded(file: bytes) -> Recording:
-    pcm16, sample_rate_hz, _ = read_audio(file)
-    return Recording(resample(pcm16, sample_rate_hz, RECOGNISER_SAMPLE_RATE_HZ))
+    if chunking is not None:
+        return Recording(pcm16=pcm16, turns=speech_spans(make_detector, pcm16, chunking, abandoned))
+    speech = has_speech(make_detector, pcm16, abandoned)
+    return Recording(pcm16=pcm16, turns=((0, len(pcm16)),) if speech else ())
 
 
 async def recognise(
-    engines: EngineSet,
+    transcriber: Transcriber,
     recording: Recording,
     *,
     vocabulary: Sequence[str] = (),
     on_partial: Callable[[str], None] | None = None,
-    chunking: Chunking | None = None,
 ) -> Transcript:
     """Return the words of a recording, "" where nobody speaks. Cancelling stops the work.
 
-    A recogniser finds words in any noise, so a detector listens first: without speech nothing was said.
-
     Args:
-        engines: whose transcriber and detector.
+        transcriber: hears one turn after the other.
         recording: what was said.
         vocabulary: sentences or words to expect.
         on_partial: called on the loop with the whole text so far whenever it changes.
-        chunking: None hears the recording as one turn.
 
     Raises:
         EngineError: the recogniser failed.
     """
-    pcm16, abandoned = recording.pcm16, Event()
-    try:
-        if chunking is not None:
-            spans = await asyncio.to_thread(speech_spans, engines.vad, pcm16, chunking, abandoned)
-        else:
-            speech = await asyncio.to_thread(has_speech, engines.vad, pcm16, abandoned)
-            spans = [(0, len(pcm16))] if speech else []
-    finally:
-        abandoned.set()
     heard: list[Transcript] = []
-    for start, end in spans:
+    for start, end in recording.turns:
         so_far = _joined(heard)
         partial = None if on_partial is None else _continued(on_partial, so_far.text)
-        chunk = await _heard(engines.transcriber, pcm16[start:end], vocabulary, partial)
+        chunk = await _heard(transcriber, recording.pcm16[start:end], vocabulary, partial)
         heard.append(_moved(chunk, start * 1000 // RECOGNISER_SAMPLE_RATE_HZ))
     return _joined(heard)
 
@@ -157,7 +165,7 @@ async def _heard(
         await stream.aclose()
 
 
-def has_speech(make_detector: Callable[[], VoiceActivityDetector], pcm16: Pcm16, abandoned: Event) -> bool:
+def has_speech(make_detector: MakeDetector, pcm16: Pcm16, abandoned: Event) -> bool:
     """Return whether a detector hears speech anywhere. Computes up to the first speech: keep it off a loop.
 
     Args:
@@ -177,8 +185,8 @@ def has_speech(make_detector: Callable[[], VoiceActivityDetector], pcm16: Pcm16,
 
 
 def speech_spans(
-    make_detector: Callable[[], VoiceActivityDetector], pcm16: Pcm16, chunking: Chunking, abandoned: Event
-) -> list[tuple[int, int]]:
+    make_detector: MakeDetector, pcm16: Pcm16, chunking: Chunking, abandoned: Event
+) -> tuple[tuple[int, int], ...]:
     """Return where the turns are, in samples. Computes: keep it off a loop. See `has_speech`."""
     detector = SpeechDetector(
         make_detector(),
@@ -200,4 +208,4 @@ def speech_spans(
                 spans.append((begun, signal.audio_end_ms * samples_per_ms))
     if detector.speaking:
         spans.append((begun, len(pcm16)))
-    return spans
+    return tuple(spans)

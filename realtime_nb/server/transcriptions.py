@@ -84,12 +84,12 @@ class Transcriptions:
         return await while_connected(request.receive, self._answer(form, upload.file))
 
     async def _answer(self, form: TranscriptionForm, file: bytes) -> Response:
-        recording = await read_recording(file, param="file")
+        recording = await read_recording(file, self._engines.vad, param="file", chunking=form.chunking_strategy)
         claim(self._bucket, _input_tokens(form, recording))
         if form.stream:
             events = events_or_error(self._events(form, recording))
             return await StreamedAnswer.begun(events, media_type=SSE_MEDIA_TYPE, headers=SSE_HEADERS)
-        heard = await recognise(self._engines, recording, vocabulary=_vocabulary(form), chunking=form.chunking_strategy)
+        heard = await recognise(self._engines.transcriber, recording, vocabulary=_vocabulary(form))
         self._bucket.take(text_tokens(heard.text))
         return _whole_answer(form, recording, heard)
 
@@ -102,11 +102,10 @@ class Transcriptions:
 
         work = asyncio.create_task(
             recognise(
-                self._engines,
+                self._engines.transcriber,
                 recording,
                 vocabulary=_vocabulary(form),
                 on_partial=note,
-                chunking=form.chunking_strategy,
             ),
             name="transcribe",
         )
