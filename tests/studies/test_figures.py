@@ -21,7 +21,7 @@ from realtime_nb.studies.figures.costs import cost_per_minute, cost_per_turn
 from realtime_nb.studies.figures.distributions import band_half_width, bin_edges
 from realtime_nb.studies.figures.look import STAGE_COLOURS, lines, look, luminance
 from realtime_nb.studies.figures.page import ProvenFigure, wrapped
-from realtime_nb.studies.figures.source import comparison_of, counted
+from realtime_nb.studies.figures.source import by_condition, comparison_of, counted
 from realtime_nb.studies.figures.stages import stage_values
 from realtime_nb.timing.marks import PATHS, STAGE_NAMES, Marks, timeline
 from tests.studies.figure_rows import LONG_NAMES, comparison, laid
@@ -165,6 +165,30 @@ def test_every_kind_of_row_that_is_left_out_is_counted() -> None:
     assert counted(comparison(bad=False).of("chain")) == "n = 10 runs, none left out"
 
 
+def test_conditions_that_differ_are_never_averaged_into_one_bar() -> None:
+    whole = comparison(("chain", "realtime"), bad=False)
+    for row in whole.rows:
+        row.network = ("none", "4G")[row.repeat % 2]
+        row.silence_duration_ms = 200.0
+    assert by_condition(whole).pipelines == (
+        "chain, network none",
+        "realtime, network none",
+        "chain, network 4G",
+        "realtime, network 4G",
+    )
+    labels = [label.get_text() for label in figures.stage_medians(whole).axes[0].get_yticklabels()]
+    assert labels[2] == "chain, network 4G\nn = 4 of 4"
+    pairs = figures.paired_differences(whole, "chain", "realtime")
+    assert any("several conditions together: network none, network 4G" in text.get_text() for text in pairs.texts)
+    for row in whole.rows:
+        row.silence_duration_ms = (200.0, 500.0)[row.repeat % 2]
+    assert by_condition(whole).pipelines[0] == "chain, network none, hold 200 ms"
+    whole.rows[0].silence_duration_ms = None
+    assert by_condition(whole).pipelines[0] == "chain, network none"
+    plain = comparison()
+    assert by_condition(plain) is plain
+
+
 # --- looks ----------------------------------------------------------------------------------------------------------
 
 
@@ -183,6 +207,10 @@ def test_pipelines_differ_in_colour_dashes_and_marker() -> None:
     assert len({line.colour for line in drawn.values()}) == 6
     assert len({line.marker for line in drawn.values()}) == 6
     assert drawn["realtime"] == lines(["realtime"])["realtime"]
+
+
+def test_two_dozen_series_are_still_told_apart() -> None:
+    assert len(set(lines([f"series {number}" for number in range(24)]).values())) == 24
 
 
 def test_letters_can_be_read_on_every_paper() -> None:

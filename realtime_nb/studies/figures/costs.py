@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from realtime_nb.studies.figures.look import Line, Look, Size, Theme, lines, look
 from realtime_nb.studies.figures.names import name_lines, row_height_in
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
-from realtime_nb.studies.figures.source import comparison_of, provenance_line
+from realtime_nb.studies.figures.source import by_condition, comparison_of, provenance_line
 from realtime_nb.studies.rows import Row
 from realtime_nb.studies.statistics import LEVEL, MIN_N
 
@@ -70,7 +70,7 @@ def costs(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> Pr
     Raises:
         ConfigurationError: no rows.
     """
-    comparison, style = comparison_of(source), look(theme, size)
+    comparison, style = by_condition(comparison_of(source)), look(theme, size)
     names, drawn = comparison.pipelines, lines(comparison.pipelines)
     seed = comparison.provenance.seed
     figure, (left, right) = new_page(style, 2, columns=2)

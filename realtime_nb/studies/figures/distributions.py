@@ -17,7 +17,7 @@ from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.figures.look import Line, Look, Size, Theme, lines, look, milliseconds
 from realtime_nb.studies.figures.names import short_name
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
-from realtime_nb.studies.figures.source import comparison_of, counted, measured, provenance_line
+from realtime_nb.studies.figures.source import by_condition, comparison_of, counted, measured, provenance_line
 from realtime_nb.studies.statistics import percentile
 
 HUMAN_MODE_MS = (0.0, 200.0)
@@ -49,7 +49,7 @@ def ecdf(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> Pro
     Raises:
         ConfigurationError: no rows.
     """
-    comparison, style = comparison_of(source), look(theme, size)
+    comparison, style = by_condition(comparison_of(source)), look(theme, size)
     figure, (axes,) = new_page(style)
     drawn = lines(comparison.pipelines)
     values = {name: np.sort(measured(comparison.of(name))) for name in comparison.pipelines}
@@ -120,7 +120,7 @@ def turn_gaps(source: Any, *, theme: Theme = "light", size: Size = "notebook") -
     Raises:
         ConfigurationError: no rows.
     """
-    comparison, style = comparison_of(source), look(theme, size)
+    comparison, style = by_condition(comparison_of(source)), look(theme, size)
     names, drawn = comparison.pipelines, lines(comparison.pipelines)
     values = {name: measured(comparison.of(name)) for name in names}
     edges = bin_edges([value for each in values.values() for value in each])

@@ -6,7 +6,8 @@ differ in luminance, so that a grey print keeps their border; hatching is kept f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from realtime_nb.errors import ConfigurationError
@@ -138,9 +139,17 @@ def look(theme: Theme = "light", size: Size = "notebook") -> Look:
 def lines(pipelines: Sequence[str]) -> dict[str, Line]:
     """Return how each pipeline is drawn: the four routes always alike, other names with what is left."""
     own = {name: _LINES[_ROUTES.index(name)] for name in pipelines if name in _ROUTES}
-    free = [line for line in _LINES if line not in own.values()] or list(_LINES)
     others = [name for name in pipelines if name not in own]
-    return own | {name: free[index % len(free)] for index, name in enumerate(others)}
+    free = (line for line in _all_lines() if line not in own.values())
+    return {**own, **dict(zip(others, free, strict=False))}
+
+
+def _all_lines() -> Iterator[Line]:
+    """Yield the six, then their colours with other dashes and markers: 24 in all, then again."""
+    for turn in itertools.count():
+        for index, line in enumerate(_LINES):
+            shifted = _LINES[(index + turn) % len(_LINES)]
+            yield Line(line.colour, _LINES[(index + turn) % 4].dashes, shifted.marker)
 
 
 def luminance(colour: str) -> float:

@@ -13,7 +13,7 @@ from realtime_nb.errors import ConfigurationError
 from realtime_nb.studies.figures.look import Look, Size, Theme, look, milliseconds
 from realtime_nb.studies.figures.names import name_lines, row_height_in, short_name
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
-from realtime_nb.studies.figures.source import comparison_of, counted, median_of, provenance_line
+from realtime_nb.studies.figures.source import comparison_of, counted, median_of, mixed, provenance_line
 from realtime_nb.studies.statistics import Estimate
 
 SLOWER, FASTER = "#D55E00", "#0072B2"
@@ -62,6 +62,7 @@ def paired_differences(
         style,
         title=f"{one} against {other}, pair by pair",
         subtitle=f"{said}\n{counted(rows)}; {_unpaired(len(pairs), len(rows))}",
+        notes=mixed(comparison),
         handles=_handles(one, middle.low is not None, style),
         provenance=provenance_line(comparison, interval="95 % bootstrap interval of the median difference"),
         plot_in=row_in * max(len(clips), 3),

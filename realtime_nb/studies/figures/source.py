@@ -15,6 +15,7 @@ from realtime_nb.studies.rows import COLUMNS, Row
 from realtime_nb.studies.statistics import Estimate
 
 Source = Comparison | Iterable[Row | Mapping[str, Any]]
+CONDITIONS = ("network", "silence_duration_ms", "endpoint")
 STATUS_WORDS = {"failed": "failed", "timed_out": "timed out", "no_speech": "without speech", "missing": "never ran"}
 
 
@@ -38,6 +39,43 @@ def comparison_of(source: Any) -> Comparison:
     if not found.rows:
         raise ConfigurationError("There are no rows to draw.", what_now="Run a comparison first.")
     return found
+
+
+def by_condition(comparison: Comparison) -> Comparison:
+    """Return it with a series for every condition: what differs is never averaged into one bar.
+
+    Where a pipeline ran over several networks, holds or endpoints, its name says which: "chain, 4G, hold 200 ms".
+    """
+    swept = [name for name in CONDITIONS if _varies(comparison, name)]
+    if not swept:
+        return comparison
+    named = [
+        msgspec.structs.replace(row, pipeline=", ".join([row.pipeline, *(_condition(row, name) for name in swept)]))
+        for row in comparison.rows
+    ]
+    return Comparison(named, comparison.provenance)
+
+
+def mixed(comparison: Comparison) -> list[str]:
+    """Return a note where rows of several conditions are drawn together, [] otherwise."""
+    swept = [name for name in CONDITIONS if _varies(comparison, name)]
+    if not swept:
+        return []
+    found = dict.fromkeys(_condition(row, name) for name in swept for row in comparison.rows)
+    return [f"Pairs of several conditions together: {', '.join(found)}."]
+
+
+def _varies(comparison: Comparison, name: str) -> bool:
+    values = [[getattr(row, name) for row in comparison.of(pipeline)] for pipeline in comparison.pipelines]
+    # A row that never ran may not know its endpoint or hold: a condition that is not known of all divides none.
+    return all(value not in (None, "") for own in values for value in own) and any(len(set(own)) > 1 for own in values)
+
+
+def _condition(row: Row, name: str) -> str:
+    value = getattr(row, name)
+    return (
+        f"hold {value:.0f} ms" if name == "silence_duration_ms" else f"network {value}" if name == "network" else value
+    )
 
 
 def _row(record: Mapping[str, Any]) -> Row:

@@ -22,7 +22,14 @@ from realtime_nb.studies.figures.look import (
 )
 from realtime_nb.studies.figures.names import name_lines, row_height_in
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
-from realtime_nb.studies.figures.source import comparison_of, counted, measured, median_of, provenance_line
+from realtime_nb.studies.figures.source import (
+    by_condition,
+    comparison_of,
+    counted,
+    measured,
+    median_of,
+    provenance_line,
+)
 from realtime_nb.studies.rows import Row
 from realtime_nb.studies.statistics import Estimate
 from realtime_nb.timing.marks import STAGE_NAMES
@@ -45,7 +52,7 @@ def stage_medians(source: Any, *, theme: Theme = "light", size: Size = "notebook
     Raises:
         ConfigurationError: no rows.
     """
-    comparison, style = comparison_of(source), look(theme, size)
+    comparison, style = by_condition(comparison_of(source)), look(theme, size)
     names = comparison.pipelines
     figure, (axes,) = new_page(style)
     usable = {name: [row for row in comparison.of(name) if row.measured_ms is not None] for name in names}
