@@ -21,6 +21,7 @@ POLL_S = 0.05
 LOOK_S = 0.5
 NO_WORKER_S = 60.0
 CLOSE_S = 30.0
+GATHER_S = 5.0
 AHEAD_PER_WORKER = 2
 """Rounds that are with a worker: the one that it does, and the next."""
 
@@ -78,8 +79,11 @@ class Cluster:
                     running[self._submit(rows)] = rows
                 if not running:
                     return
-                for future in [future for future in running if future.done()]:
-                    yield _result(future, running.pop(future))
+                for future, rows in list(running.items()):
+                    done = _result(future, rows)
+                    if done is not None:
+                        del running[future]
+                        yield done
                 time.sleep(POLL_S)
         finally:
             self._client.cancel(list(running))
@@ -121,14 +125,22 @@ def _do_on_worker(rows: tuple[Row, ...], clips: Mapping[str, AudioClip], orders:
     return do_round(rows, clips, orders, worker=str(worker.name))
 
 
-def _result(future: Any, rows: tuple[Row, ...]) -> list[Row]:
-    if future.status == "finished":
-        done: list[Row] = future.result()
-        return done
-    problem = future.exception() if future.status == "error" else None
-    if type(problem).__name__ == "KilledWorker":
-        return _missing(rows, "the workers that tried it died, one after the other")
-    return _missing(rows, f"its worker failed: {problem or future.status}")
+def _result(future: Any, rows: tuple[Row, ...]) -> list[Row] | None:
+    """Return what came of a round, None while it goes on (again, when a worker died with its result)."""
+    status = future.status
+    if status == "cancelled":
+        return _missing(rows, "the cluster cancelled it")
+    if status not in ("finished", "error"):
+        return None
+    try:
+        done: list[Row] = future.result(timeout=GATHER_S)
+    except TimeoutError:
+        return None
+    except Exception as problem:
+        killed = type(problem).__name__ == "KilledWorker"
+        why = "the workers that tried it died, one after the other" if killed else f"its worker failed: {problem!r}"
+        return _missing(rows, why)
+    return done
 
 
 def _missing(rows: tuple[Row, ...], why: str) -> list[Row]:
