@@ -116,8 +116,7 @@ class RaceDesk(Desk):
         """
         if self.clip is None:
             raise ConfigurationError("There is no clip to race with.", what_now="Make the widget with Race(clip).")
-        if self._racing is not None:
-            raise RealtimeError("A race is on already.", what_now="Wait for its end, or stop it.")
+        self._demand_rest()
         task = self._racing = asyncio.get_running_loop().create_task(self._race(races), name="race")
         self.keep(task)
         try:
@@ -177,8 +176,13 @@ class RaceDesk(Desk):
 
     async def _start_command(self, client: LinkClient, command: messages.Command) -> None:
         self.link.activate(client.client_id)
+        self._demand_rest()
         races = command.arguments.get("races", 1)
-        await self.run(races if isinstance(races, int) else 1)
+        self.spawn(self.run(races if isinstance(races, int) else 1))
+
+    def _demand_rest(self) -> None:
+        if self._racing is not None:
+            raise RealtimeError("A race is on already.", what_now="Wait for its end, or stop it.")
 
     async def _stop_command(self, client: LinkClient, command: messages.Command) -> None:
         await self.stop()

@@ -247,6 +247,20 @@ def test_few_runs_have_no_interval_and_no_ratio() -> None:
     assert saved_lanes(Comparison([])) == []
 
 
+def test_a_race_that_cannot_start_is_a_notice(make, play, views_of) -> None:
+    async def scenario() -> None:
+        widget = make(CLIP, {"realtime": ScriptedPipeline("realtime", refuses="Connection refused.")})
+        views = views_of(widget)
+        view = await views.open()
+        assert (await view.command("start"))["ok"]
+        notice = await view.wait("notice")
+        assert (notice["level"], notice["message"]) == ("error", "No lane could be made ready.")
+        assert "Connection refused." in notice["what_now"]
+        await views.close()
+
+    play(scenario())
+
+
 def test_measured_runs_can_come_later(make, play) -> None:
     widget = make(CLIP, four())
     widget.show(comparison())
@@ -269,6 +283,7 @@ def test_an_unknown_command_and_a_strange_number_of_races(make, play, views_of) 
         view = await views.open()
         assert not (await view.command("launch"))["ok"]
         assert (await view.command("start", races="many"))["ok"]
+        await wait_until(lambda: widget.race["state"] == "done")
         assert widget.comparison.provenance.repeats == 1
         await view.send_binary(messages.KIND_MICROPHONE, 1, b"\0\0")
         await views.close()
