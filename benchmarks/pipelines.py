@@ -77,9 +77,8 @@ async def ratio(engine: str, n_clips: int, repeats: int) -> None:
 
 
 async def main(options: argparse.Namespace) -> None:
-    print(
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {date.today()}"
-    )
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    print(f"{machine}, load {os.getloadavg()[0]:.1f}, {date.today()}")
     if options.only != "ratio":
         await overhead(options.runs)
     if options.only != "overhead":

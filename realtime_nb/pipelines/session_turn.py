@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from realtime_nb.session.event_log import LoggedEvent
 from realtime_nb.session.session import Session
 from realtime_nb.session.tool_runner import ToolResult
 from realtime_nb.session.turn import Turn
+from realtime_nb.session.turn_timeline import rendered_moment
 from realtime_nb.timing.clock import monotonic_ms
 
 from .base import ToolUse
@@ -24,6 +26,7 @@ from .turn_run import StageFailed, TurnRun
 SPEECH_NOTICED_WITHIN_MS = 2_500
 """A detector somewhere else may be so late, network included."""
 LONGEST_SILENCE_MS = 8_000
+LOUDSPEAKER_GRACE_S = 3.0
 TRANSCRIPT_GRACE_S = 1.5
 """The user's transcript often lands after the answer that it caused."""
 
@@ -66,6 +69,7 @@ class SessionTurn:
                 return False
             answer = await self._answered()
             await self._await_words()
+            await self._await_sound(answer)
             if answer.usage is not None:
                 self._turn.used("session", msgspec.to_builtins(answer.usage))
             if not self._thinks_in_words:
@@ -131,6 +135,22 @@ class SessionTurn:
             self._transcript = " ".join(self._words[item] for item in self._user_items if item in self._words)
             self._turn.heard(self._transcript)
 
+    async def _await_sound(self, answer: Turn) -> None:
+        """Where a player is attached, wait until it says when the first sound left the loudspeaker."""
+        sample = self._turn.player.audible_sample
+        if sample is None or not self._session.playback.attached:
+            return
+        found = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOUDSPEAKER_GRACE_S):
+                while (found := rendered_moment(answer.rendered, sample)) is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        if found is None:
+            self._turn.marks.cannot("rendered", "the loudspeaker did not say in time what it rendered")
+        else:
+            self._turn.rendered(self._origin_ms + found.time_ms, found.error_ms)
+
     def _check(self) -> None:
         if self._failure is not None:
             raise self._failure
@@ -148,6 +168,10 @@ class SessionTurn:
         """Take the answer's audio."""
         self._turn.speaks_after_tools()
         self._turn.spoken(pcm16, self._origin_ms + now_ms)
+
+    def on_rendered(self, *report: object) -> None:
+        """A player said what it rendered."""
+        self._changed.set()
 
     def on_tool_result(self, result: ToolResult) -> None:
         """Take a function's output, which was just sent."""

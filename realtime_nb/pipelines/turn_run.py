@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
 from realtime_nb.errors import RealtimeError
+from realtime_nb.session.turn_timeline import INAUDIBLE, NO_PLAYER
 from realtime_nb.timing.clock import monotonic_ms
 from realtime_nb.timing.ideal_player import FRAME_MS, IdealPlayer
 from realtime_nb.timing.marks import Marks, MomentName
 
 from .base import Finished, Heard, PipelineEvent, Reached, Said, Spoken, StartedOver, Status, ToolUse
 
-NO_PLAYER = "no loudspeaker was attached that says what it rendered"
 MAX_EVENTS = 50_000
 
 
@@ -86,6 +86,11 @@ class TurnRun:
         if pcm16:
             self._put(Spoken(pcm16))
 
+    def rendered(self, time_ms: float, error_ms: float) -> None:
+        """The first audible sample left a loudspeaker."""
+        self.marks.set("rendered", time_ms, error_ms=error_ms)
+        self._tell("rendered")
+
     def tool_called(self, time_ms: float | None = None) -> None:
         """The model asked for a function; the first call is the moment."""
         self.reach("tool_call", time_ms)
@@ -110,7 +115,7 @@ class TurnRun:
         """End the turn with everything measured so far."""
         self.speaks_after_tools()
         if "first_audio" in self.marks.moments and status == "completed":
-            self.marks.cannot("first_audible", "nothing in the answer's audio is loud enough to be heard")
+            self.marks.cannot("first_audible", INAUDIBLE)
         self.marks.cannot("rendered", NO_PLAYER)
         self._put(Finished(status=status, marks=self.marks, error=error, usage=self.usage or None))
 

@@ -35,6 +35,11 @@ class PlaybackReport:
     def __init__(self, owner: SessionOwner) -> None:
         self._owner = owner
 
+    @property
+    def attached(self) -> bool:
+        """Whether there is a player that will report."""
+        return self._owner.output.player is not None
+
     def rendered(self, key: tuple[str, int], n_samples: int, at: RenderedAt | None = None) -> None:
         """Take the samples rendered so far of the part (item_id, content_index), cumulative, at 24 kHz.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from realtime_nb.audio.speech_bounds import FRAME_MS as SPEECH_FRAME_MS
 from realtime_nb.audio.speech_bounds import speech_bounds_ms
 from realtime_nb.timing.ideal_player import FRAME_MS, SAMPLE_RATE_HZ, IdealPlayer
-from realtime_nb.timing.marks import Marks, MomentName, Timeline, timeline
+from realtime_nb.timing.marks import Marks, Moment, MomentName, Timeline, timeline
 
 from .event_log import LoggedEvent
 from .turn import Rendered, Turn
@@ -99,17 +99,22 @@ def _mark_sound(marks: Marks, turn: Turn) -> None:
         marks.cannot("rendered", INAUDIBLE)
         return
     marks.set("first_audible", player.audible_ms, error_ms=FRAME_MS, source="derived")
-    first = turn.rendered[0].key if turn.rendered else None
-    found = _report_of(turn.rendered, player.audible_sample)
-    if found is None or found.key != first:
+    found = rendered_moment(turn.rendered, player.audible_sample)
+    if found is None:
         marks.cannot("rendered", NOT_HEARD if turn.rendered else NO_PLAYER)
     else:
-        at_ms = found.time_ms - (found.n_samples - player.audible_sample) / SAMPLES_PER_MS
-        marks.set("rendered", at_ms, error_ms=found.error_ms + FRAME_MS)
+        marks.moments["rendered"] = found
 
 
-def _report_of(reports: list[Rendered], sample: int) -> Rendered | None:
-    return next((report for report in reports if report.n_samples > sample), None)
+def rendered_moment(reports: list[Rendered], sample: int) -> Moment | None:
+    """Return when a sample of the answer's first part left the loudspeaker, None when no report says.
+
+    The first report beyond the sample tells, less the sound between the two.
+    """
+    found = next((report for report in reports if report.n_samples > sample), None)
+    if found is None or found.key != reports[0].key:
+        return None
+    return Moment(found.time_ms - (found.n_samples - sample) / SAMPLES_PER_MS, found.error_ms + FRAME_MS)
 
 
 def _pieces(turn: Turn) -> Iterator[tuple[float, bytes]]:

@@ -23,6 +23,8 @@ from realtime_nb.pipelines.stage_server import StageEndpoint
 from realtime_nb.pipelines.turn_pipeline import Timeouts, TurnPipeline
 from realtime_nb.runtime import runtime
 from realtime_nb.server.app import EmbeddedServer
+from realtime_nb.session.playback_report import RenderedAt
+from realtime_nb.session.session import Session
 from realtime_nb.timing.marks import ROUTES, Route
 from tests.pipelines.tapped import engine, question
 
@@ -301,3 +303,41 @@ def test_what_cannot_be_made_is_said() -> None:
         pipeline("chain", colour="blue")
     with pytest.raises(ConfigurationError, match="model for each of"):
         pipeline("chain", model="gpt-everything")
+
+
+class LateLoudspeaker:
+    """A player that renders at the speed of speech, 50 ms after it was given the first sound."""
+
+    LATE_MS = 50.0
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.given, self.tasks = session, 0, set[asyncio.Task[None]]()
+
+    def begin(self, item_id: str, content_index: int) -> None:
+        task = asyncio.get_running_loop().create_task(self.play((item_id, content_index), self.session.now_ms()))
+        self.tasks.add(task)
+
+    async def play(self, key: tuple[str, int], began_ms: float) -> None:
+        for n_samples in range(480, 24_000, 480):
+            await asyncio.sleep(0.005)
+            at = RenderedAt(time_ms=began_ms + n_samples / 24, error_ms=2.0, output_latency_ms=self.LATE_MS)
+            self.session.playback.rendered(key, min(n_samples, self.given), at)
+
+    def write(self, item_id: str, content_index: int, pcm16: bytes) -> None:
+        self.given += len(pcm16) // 2
+
+    def end(self, item_id: str, content_index: int) -> None: ...
+
+    async def flush(self) -> dict[tuple[str, int], int]:
+        return {}
+
+
+async def test_a_loudspeaker_says_when_the_answer_was_really_heard() -> None:
+    async with made("realtime") as (found,):
+        await found.start()
+        session: Session = found.session  # type: ignore[attr-defined]
+        session.attach_player(LateLoudspeaker(session))
+        turn = await collect(found, CLIP)
+    assert turn.timeline.ends_at == "rendered"
+    assert turn.timeline.stage_ms("output") == pytest.approx(LateLoudspeaker.LATE_MS, abs=10)
+    assert turn.timeline.moments["rendered"].error_ms == 7.0
