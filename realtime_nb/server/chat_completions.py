@@ -101,8 +101,8 @@ class ChatCompletions:
     async def _chunks(self, prompt: ChatPrompt, answer: ChatAnswer) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._pieces(prompt, answer)) as pieces:
             async for piece in pieces:
-                for chunk in answer.chunks(piece):
-                    yield sse(chunk)
+                if chunks := b"".join(map(sse, answer.chunks(piece))):
+                    yield chunks
         for chunk in answer.last_chunks(self._keep(answer)):
             yield sse(chunk)
         yield SSE_END

@@ -89,6 +89,7 @@ async def read_upload(request: Request, max_bytes: int) -> Upload:
         max_fields=MAX_FIELDS,
         max_part_size=MAX_FIELD_BYTES,
     )
+    parser.spool_max_size = max_bytes  # what people say is not written to a disk
     try:
         form = await parser.parse()
     except MultiPartException as problem:
