@@ -20,8 +20,8 @@ from realtime_nb.studies.table import Table
 from realtime_nb.timing.marks import ROUTES
 
 SCHEMA = 1
-SWEPT = ("silence_duration_ms", "endpoint")
-"""Columns that make a case of their own only where a study varies them."""
+SWEPT = ("network", "silence_duration_ms", "endpoint")
+"""Columns that tell cases apart where a pipeline has several of them, and are what is compared where it has one."""
 SUMMARY_COLUMNS = ("pipeline", "n", "missing", "failed", "flagged", "p50_ms", "low_ms", "high_ms", "p90_ms", "p95_ms")
 
 
@@ -112,12 +112,15 @@ class Comparison:
         )
 
     def pairs(self, first: str, second: str) -> list[tuple[Row, Row]]:
-        """Return the rows of two pipelines that asked the same clip in the same repeat, both measured."""
+        """Return the rows of two pipelines that asked the same clip in the same repeat, both measured.
+
+        Where either was run with several networks, holds or endpoints, these are the same, too.
+        """
         ones, others = self.of(first), self.of(second)
-        swept = [name for name in SWEPT if len({getattr(row, name) for row in ones}) > 1]
+        swept = [name for name in SWEPT if any(len({getattr(r, name) for r in rows}) > 1 for rows in (ones, others))]
 
         def case(row: Row) -> tuple[Any, ...]:
-            return (row.clip, row.repeat, row.network, *(getattr(row, name) for name in swept))
+            return (row.clip, row.repeat, *(getattr(row, name) for name in swept))
 
         partners = {case(row): row for row in others if row.measured_ms is not None}
         return [(row, partners[case(row)]) for row in ones if row.measured_ms is not None and case(row) in partners]

@@ -123,6 +123,8 @@ def paired_difference(
     Raises:
         MissingExtra: SciPy is not installed.
     """
+    if not pairs:
+        return Estimate(what=what, value=None, n=0, level=level, note="there are no pairs")
     return median([first - second for first, second in pairs], what=what, seed=seed, level=level)
 
 

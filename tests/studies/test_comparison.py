@@ -72,6 +72,12 @@ def test_pairs_need_the_same_clip_repeat_and_network() -> None:
     assert [(a.pipeline, b.pipeline) for a, b in Comparison(rows).pairs("chain", "realtime")] == [("chain", "realtime")]
 
 
+def test_pipelines_on_different_networks_can_be_compared() -> None:
+    made = Comparison([row("near"), row("far", network="4G", voice_to_voice_ms=1100.0), row("alone", clip="joke")])
+    assert made.difference("far", "near").value == 200
+    assert str(made.difference("far", "alone")).endswith("there are no pairs")
+
+
 def test_swept_settings_are_paired_with_themselves() -> None:
     rows = [row(name, silence_duration_ms=ms) for name in ("chain", "realtime") for ms in (200.0, 500.0)]
     pairs = Comparison(rows).pairs("chain", "realtime")
