@@ -134,7 +134,7 @@ class TurnPipeline(ABC):
         self._busy = True
         try:
             await self._start()
-            turn = TurnRun()
+            turn = TurnRun(self.route)
             async with contextlib.aclosing(turn.events(self._live(turn, clip))) as events:
                 async for event in events:
                     yield event

@@ -10,10 +10,11 @@ from realtime_nb.errors import RealtimeError
 from realtime_nb.session.turn_timeline import INAUDIBLE, NO_PLAYER
 from realtime_nb.timing.clock import monotonic_ms
 from realtime_nb.timing.ideal_player import FRAME_MS, IdealPlayer
-from realtime_nb.timing.marks import Marks, MomentName
+from realtime_nb.timing.marks import PATHS, Marks, MomentName, Route
 
 from .base import Finished, Heard, PipelineEvent, Reached, Said, Spoken, StartedOver, Status, ToolUse
 
+NOT_REACHED = "the turn ended before"
 MAX_EVENTS = 50_000
 
 
@@ -28,13 +29,17 @@ class StageFailed(RealtimeError):
 class TurnRun:
     """Collects one turn. On one loop; nothing here waits.
 
+    Args:
+        route: the pipeline's.
+
     Attributes:
         marks: so far; times on the machine's monotonic clock.
         usage: by stage, as reported; numbers of several calls of a stage are added.
         player: knows when the answer's first sound was due.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, route: Route) -> None:
+        self._route = route
         self.usage: dict[str, Any] = {}
         self._events: asyncio.Queue[PipelineEvent] = asyncio.Queue(MAX_EVENTS)
         self._begin_again()
@@ -116,7 +121,12 @@ class TurnRun:
         self.speaks_after_tools()
         if "first_audio" in self.marks.moments and status == "completed":
             self.marks.cannot("first_audible", INAUDIBLE)
-        self.marks.cannot("rendered", NO_PLAYER)
+        if status == "completed":
+            self.marks.cannot("rendered", NO_PLAYER)
+        why = "nothing said when that was" if status == "completed" else NOT_REACHED
+        for step in PATHS[self._route]:
+            if not step.optional or step.moment == "rendered":
+                self.marks.cannot(step.moment, self.marks.unmeasured.get(step.moment, why))
         self._put(Finished(status=status, marks=self.marks, error=error, usage=self.usage or None))
 
     async def events(self, work: Coroutine[Any, Any, None]) -> AsyncGenerator[PipelineEvent, None]:

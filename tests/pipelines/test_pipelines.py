@@ -21,6 +21,7 @@ from realtime_nb.pipelines.base import Finished, PipelineTurn, Spoken, StartedOv
 from realtime_nb.pipelines.factory import pipeline, pipelines
 from realtime_nb.pipelines.stage_server import StageEndpoint
 from realtime_nb.pipelines.turn_pipeline import Timeouts, TurnPipeline
+from realtime_nb.pipelines.turn_run import NOT_REACHED
 from realtime_nb.runtime import runtime
 from realtime_nb.server.app import EmbeddedServer
 from realtime_nb.session.playback_report import RenderedAt
@@ -204,6 +205,7 @@ async def test_a_stage_that_fails_ends_the_turn_and_keeps_what_was_measured() ->
         assert failed.error, which
         assert failed.timeline.stage_ms("vad_hold") is not None, which
         assert failed.timeline.voice_to_voice_ms is None, which
+        assert failed.timeline.unmeasured["first_audible"] == NOT_REACHED, which
         assert (again.status, again.said) == ("completed", "Turn 1."), which
 
 
