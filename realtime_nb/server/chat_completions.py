@@ -75,6 +75,7 @@ class ChatCompletions:
 
     async def _answer(self, body: ChatBody) -> Response:
         longest = self._limits.output_tokens
+        claim(self._bucket, 0)  # before anything is heard
         prompt = await self._reader.read(body)
         self._check_context(prompt)
         claim(self._bucket, prompt.tokens.total)

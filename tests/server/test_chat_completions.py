@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
-from openai import APIError, APIStatusError, AsyncOpenAI, BadRequestError, OpenAI
+from openai import APIError, APIStatusError, AsyncOpenAI, BadRequestError, OpenAI, RateLimitError
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from realtime_nb.engines import scripted
@@ -410,6 +410,16 @@ async def test_the_server_s_own_limits() -> None:
         with pytest.raises(BadRequestError) as refused:
             await create(client, typed("order" * 50))
         assert refused.value.code == "context_length_exceeded"
+
+
+async def test_without_tokens_nothing_is_even_heard() -> None:
+    engine_set = engines()
+    async with sdk(engine_set, limits=Limits(tokens_per_minute=10), clock=lambda: 0.0) as (client, _):
+        await create(client, typed("Where is my order?"))
+        with pytest.raises(RateLimitError):
+            await create(client, said())
+    assert isinstance(engine_set.transcriber, scripted.ScriptedTranscriber)
+    assert engine_set.transcriber.calls == 0
 
 
 def refused_recording(data: str) -> Any:
