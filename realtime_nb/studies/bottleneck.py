@@ -169,11 +169,12 @@ async def _speak(client: RestClient, server: StageServer, text: str, voice: str,
 def _line(ears: StageServer, mouth: StageServer, voice: str) -> str:
     engines = dict.fromkeys(server.engine for server in (ears, mouth) if server.engine)
     places = dict.fromkeys(server.said for server in (ears, mouth))
+    models = "models" if ears.embedded and mouth.embedded else "models asked for"
     return " · ".join(
         (
             "measured",
             f"engine: {', '.join(engines) or 'not told by the server'}",
-            f"models: {ears.endpoint.model} → {mouth.endpoint.model}, voice {voice}",
+            f"{models}: {ears.endpoint.model} → {mouth.endpoint.model}, voice {voice}",
             f"endpoint: {', '.join(places)}",
             f"machine: {machine()}",
             "n = 1 clip",

@@ -158,6 +158,13 @@ def test_nothing_stands_out_of_a_monotone() -> None:
     assert prosody(spoken(f0=1.02, loud=1.05), words=WORDS).emphasis == ()
 
 
+def test_nothing_stands_out_of_a_sentence_read_plainly() -> None:
+    words = [("what", 230, 410), ("is", 410, 540), ("the", 540, 640), ("weather", 640, 1000), ("in", 1000, 1130)]
+    measured = prosody(bundled.clip("weather"), words=[*words, ("paris", 1130, 1480), ("today", 1480, 1930)])
+    assert measured.emphasis == ()
+    assert len(measured.prominence) == 7
+
+
 def test_without_words_syllables_stand_out() -> None:
     measured = prosody(spoken(f0=1.4, loud=1.6))
     assert [each.label for each in measured.emphasis] == [""]

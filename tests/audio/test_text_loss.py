@@ -63,10 +63,11 @@ def test_warping_finds_a_known_delay() -> None:
 
 def test_warping_finds_a_stretched_word() -> None:
     clip = bundled.clip("weather")
-    longer, words = emphasised(5)
-    aligned = align(clip, AudioClip(longer.samples, speech_start_ms=250, speech_end_ms=clip.speech_end_ms + 105))
-    assert aligned.there([450.0, 800.0]) == pytest.approx([450, 800], abs=40)
-    assert float(aligned.there(1700.0)) == pytest.approx(1700 + words[-1][1] - 1480, abs=60)
+    longer = emphasise(clip, 640, 1000, semitones=3, stretch=2)
+    aligned = align(clip, AudioClip(longer.samples, speech_start_ms=250, speech_end_ms=longer.speech_end_ms))
+    assert aligned.there([450.0, 600.0]) == pytest.approx([450, 600], abs=40)
+    assert aligned.there([820.0, 980.0]) == pytest.approx([640 + 2 * 180, 640 + 2 * 340], abs=60)
+    assert aligned.there([1300.0, 1700.0]) == pytest.approx([1660, 2060], abs=60)
 
 
 def test_few_words_in_common_are_not_trusted() -> None:

@@ -85,7 +85,7 @@ async def test_what_was_heard_is_spoken_again(embedded: StageEndpoint) -> None:
     assert "Synthetic speech" in passed.spoken.origin
     assert passed.loss.original.clip == ORDER
     assert passed.loss.alignment.method == "words"
-    for part in ("measured", "models: any → any, voice alloy", "n = 1 clip", "machine: "):
+    for part in ("measured", "models asked for: any → any, voice alloy", "n = 1 clip", "machine: "):
         assert part in passed.provenance
     html = passed._repr_mimebundle_()["text/html"]
     assert html.count("<audio") == 2
