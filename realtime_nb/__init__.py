@@ -11,18 +11,25 @@ if TYPE_CHECKING:
     from .audio import AudioClip
     from .audio.bundled import clip
     from .audio.bundled import clips as bundled_clips
+    from .audio.prosody import prosody
     from .notebook.connect import connect
     from .notebook.doctor import doctor
     from .notebook.nested_loops import allow_nested_loops
     from .notebook.studio import Studio
+    from .pipelines.factory import pipeline
     from .replay.reader import Recording
     from .session.barge_in import BargeIn
     from .session.reconnect import Reconnect
     from .session.session import Session
     from .session.turn import Turn
+    from .studies.compare import compare
+    from .studies.comparison import Comparison
+    from .studies.study import Study
     from .widgets.inspector import EventInspector
     from .widgets.player import Player
+    from .widgets.race import Race
     from .widgets.recorder import Recorder
+    from .widgets.timeline import Timeline
     from .widgets.waveform import Waveform
 
 _WHERE = {
@@ -30,16 +37,24 @@ _WHERE = {
     "AudioClip": "audio",
     "bundled_clips": "audio.bundled:clips",
     "clip": "audio.bundled",
+    "prosody": "audio.prosody",
     # session
     "BargeIn": "session.barge_in",
     "Reconnect": "session.reconnect",
     "Recording": "replay.reader",
     "Session": "session.session",
     "Turn": "session.turn",
+    # measurement
+    "Comparison": "studies.comparison",
+    "Study": "studies.study",
+    "compare": "studies.compare",
+    "pipeline": "pipelines.factory",
     # widgets
     "EventInspector": "widgets.inspector",
     "Player": "widgets.player",
+    "Race": "widgets.race",
     "Recorder": "widgets.recorder",
+    "Timeline": "widgets.timeline",
     "Waveform": "widgets.waveform",
     # notebook
     "Studio": "notebook.studio",
@@ -51,21 +66,28 @@ _WHERE = {
 __all__ = [
     "AudioClip",
     "BargeIn",
+    "Comparison",
     "EventInspector",
     "Player",
+    "Race",
     "Reconnect",
     "Recorder",
     "Recording",
     "Session",
     "Studio",
+    "Study",
+    "Timeline",
     "Turn",
     "Waveform",
     "__version__",
     "allow_nested_loops",
     "bundled_clips",
     "clip",
+    "compare",
     "connect",
     "doctor",
+    "pipeline",
+    "prosody",
 ]
 
 
