@@ -24,7 +24,7 @@ PCM16 24 kHz mono follows.
 """
 
 KIND_MICROPHONE = 1  # browser → kernel; stream_id counts microphone openings
-KIND_PLAYBACK = 2  # kernel → browser; stream_id from PlaybackBegin
+KIND_PLAYBACK = 2  # kernel → browser; stream_id from PlaybackBegin, or a lane's of a RaceRow
 KIND_UPLOAD = 3  # browser → kernel; payload is file bytes, stream_id is the Command id that announced them
 
 
@@ -99,8 +99,9 @@ class Command(Message, tag="command", kw_only=True):
     `microphone_open {}`, `microphone_close {}` (open microphone, server VAD), `say_text {text}`, `play_clip {clip_id}`,
     `upload_clip {filename, size}` (file bytes follow as KIND_UPLOAD binaries), `interrupt {}`,
     `approve_tool {call_id, approved}`, `get_event {sequence}` → {json},
-    `get_event_audio {sequence}` → {pcm16_base64, sample_rate_hz}.
-    Recorder: `record_start {}`, `record_stop {}`. Player: `play {}`, `stop {}`.
+    `get_event_audio {sequences}` (played as one) → {pcm16_base64, sample_rate_hz}.
+    Recorder: `record_start {}`, `record_stop {}`. Player: `play {}`, `stop {}`. Race: `start {races}`,
+    `stop {}`.
     """
 
     id: int
