@@ -12,6 +12,7 @@ import msgspec
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import Pipeline, PipelineEvent
+from realtime_nb.pipelines.stage_server import without_credentials
 from realtime_nb.studies.clip_names import Clips, fingerprint, named_clips
 from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.journal import Head, Journal
@@ -150,7 +151,7 @@ def _described(
     plan: list[Row], clips: dict[str, AudioClip], *, repeats: int, seed: int, name: str, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Return what decides the runs, without keys."""
-    told = {key: str(value) for key, value in sorted(options.items()) if key != "api_key" and value is not None}
+    told = {key: _told(value) for key, value in sorted(options.items()) if key != "api_key" and value is not None}
     return {
         "study": name,
         "seed": seed,
@@ -159,3 +160,10 @@ def _described(
         "clips": {key: fingerprint(clip) for key, clip in sorted(clips.items())},
         "options": told,
     }
+
+
+def _told(value: Any) -> str:
+    """Return an option as it may be written down; objects of other people by their type."""
+    if isinstance(value, str):
+        return without_credentials(value) if "://" in value else value
+    return repr(value) if isinstance(value, int | float | msgspec.Struct) else type(value).__name__

@@ -87,12 +87,11 @@ class Comparison:
         Raises:
             MissingExtra: SciPy is not installed.
         """
-        return Table(
-            SUMMARY_COLUMNS,
-            [self._summary_row(name, level) for name in self.pipelines],
-            title="voice-to-voice, ms",
-            note=self.provenance.line,
-        )
+        rows = [self._summary_row(name, level) for name in self.pipelines]
+        few = any(0 < row[1] < statistics.MIN_N for row in rows)
+        note = f"No interval where n < {statistics.MIN_N}. {self.provenance.line}" if few else self.provenance.line
+        title = f"voice-to-voice, ms; low and high are the {level:.0%} interval of p50"
+        return Table(SUMMARY_COLUMNS, rows, title=title, note=note)
 
     def _summary_row(self, name: str, level: float | None) -> tuple[Any, ...]:
         rows = self.of(name)

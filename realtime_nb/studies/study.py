@@ -14,6 +14,7 @@ from typing import Any
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import Pipeline
+from realtime_nb.pipelines.stage_server import without_credentials
 from realtime_nb.studies.bench import Build, Orders, close_bench, do_round
 from realtime_nb.studies.clip_names import Clips, fingerprint, named_clips
 from realtime_nb.studies.cluster import Cluster
@@ -209,10 +210,11 @@ def build_pipeline(places: Mapping[str, Mapping[str, Any]], row: Row) -> Pipelin
 def _places(endpoints: Iterable[str] | Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     if isinstance(endpoints, Mapping):
         return {name: dict(options) for name, options in endpoints.items()}
-    named = [endpoints] if isinstance(endpoints, str) else list(endpoints)
-    if len(set(named)) < len(named):
+    urls = [endpoints] if isinstance(endpoints, str) else list(endpoints)
+    named = {without_credentials(url): {"url": url} for url in urls}
+    if len(named) < len(urls):
         raise ConfigurationError("An endpoint is there twice.", what_now="Leave one out, or name them with a mapping.")
-    return {url: {"url": url} for url in named}
+    return named
 
 
 def _network_name(name: str) -> str:

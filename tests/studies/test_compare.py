@@ -13,6 +13,7 @@ from realtime_nb.audio import AudioClip
 from realtime_nb.audio.bundled import clip
 from realtime_nb.errors import AudioError, ConfigurationError, ConnectionRefused, MissingExtra, RealtimeError
 from realtime_nb.pipelines.base import PipelineEvent
+from realtime_nb.pipelines.stage_server import StageEndpoint
 from realtime_nb.studies import progress
 from realtime_nb.studies.compare import compare, compare_now
 from realtime_nb.studies.comparison import Comparison
@@ -273,8 +274,10 @@ def test_a_journal_of_another_comparison_is_refused(tmp_path: Path) -> None:
 
 def test_no_key_is_in_the_journal(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
-    run(FakePipeline(), path=path, api_key="sk-secret")
-    assert "sk-secret" not in path.read_text()
+    secrets = {"api_key": "sk-one", "url": "http://me:sk-two@there/v1", "chat": StageEndpoint(api_key="sk-three")}
+    run(FakePipeline(), path=path, brain=object(), **secrets)
+    assert "sk-" not in path.read_text()
+    run(FakePipeline(), path=path, brain=object(), **secrets)
 
 
 # --- what is asked wrongly --------------------------------------------------------------------------------------

@@ -185,9 +185,11 @@ def test_only_so_many_pipelines_are_open_at_once(tmp_path: Path, monkeypatch: py
 
 def test_keys_are_in_no_file(tmp_path: Path) -> None:
     places = {"ours": {"url": "http://127.0.0.1:9/v1", "api_key": "sk-secret"}}
-    small(tmp_path, endpoints=places).run_now(progress=False)
-    for path in (tmp_path / "study").rglob("*"):
-        assert path.is_dir() or b"sk-secret" not in path.read_bytes()
+    small(tmp_path / "one", endpoints=places, repeats=1).run_now(progress=False)
+    small(tmp_path / "other", endpoints=["http://me:sk-secret@there/v1"], repeats=1).run_now(progress=False)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 6
+    assert not [path for path in files if b"sk-secret" in path.read_bytes()]
 
 
 def test_the_factory_makes_what_a_row_says() -> None:
