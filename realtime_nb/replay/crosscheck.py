@@ -11,6 +11,7 @@ import numpy.typing as npt
 from realtime_nb.audio.speech_bounds import FRAME_MS as SPEECH_FRAME_MS
 from realtime_nb.audio.speech_bounds import speech_bounds_ms
 from realtime_nb.recording.format import SAMPLE_RATE_HZ
+from realtime_nb.session.turn import Turn
 from realtime_nb.timing.ideal_player import FRAME_MS, IdealPlayer
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def crosscheck(recording: Recording) -> list[CrossCheck]:
 
 def _check(stereo: npt.NDArray[np.int16], turn: RecordedTurn) -> CrossCheck:
     said = turn.timeline
-    asked = turn
+    asked: Turn = turn
     while asked.cause is not None:
         asked = asked.cause
     stopped_ms = asked.marks.speech_stopped_ms

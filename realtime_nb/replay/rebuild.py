@@ -15,6 +15,7 @@ from realtime_nb.protocol.playback import PlaybackKey
 from realtime_nb.protocol.session_config import AudioFormat, AudioPcm, bytes_per_ms
 from realtime_nb.recording.format import Mark, RecordedEvent
 from realtime_nb.recording.index import APPEND, AUDIO_DELTA, RECEIVED
+from realtime_nb.recording.lanes import JITTER_MS
 from realtime_nb.session.event_log import LoggedEvent
 from realtime_nb.session.observers import Observers
 from realtime_nb.session.regions import Region
@@ -24,10 +25,12 @@ from realtime_nb.session.turn import Turn
 from realtime_nb.session.turn_builder import TurnBuilder
 
 from .recorded_turn import RecordedTape, RecordedTurn, SoundSource
-from .turn_marks import SAMPLES_PER_MS, TurnMoments
 
 if TYPE_CHECKING:
     from .reader import Recording
+
+
+SAMPLES_PER_MS = 24
 
 
 class Rebuilt(msgspec.Struct, kw_only=True):
@@ -76,7 +79,7 @@ class _Rebuilder:
         self.observers.add(self)
         self.builder = TurnBuilder(self.observers, self.tape, turn_type=RecordedTurn)
         self.source = SoundSource(self.file, self.appends, self.tape, self._input_format)
-        self.moments = TurnMoments(self.tape)
+        self.speech_end_ms: dict[str, float] = {}
         self.turns: list[RecordedTurn] = []
         self.settings: dict[str, Any] = {}
         self.greeted = False
@@ -173,14 +176,12 @@ class _Rebuilder:
         if isinstance(event, se.SessionCreated | se.SessionUpdated):
             self.settings = event.session
         self.builder.take(event, logged, self.protocol.config)
-        self.moments.take(event, logged.time_ms)
         if isinstance(event, se.OutputAudioDone):
             self._complete(PlaybackKey(event.item_id, event.content_index), logged.time_ms)
         if isinstance(event, se.ResponseDone):
             self.builder.finish(event.response.id)
 
     def _take_sent(self, kind: str, content: dict[str, Any], logged: LoggedEvent) -> None:
-        self.moments.take_sent(kind, content, logged.time_ms)
         if kind == "input_audio_buffer.clear":
             self.builder.input_cleared()
         if kind not in ("input_audio_buffer.append", "session.update"):
@@ -241,15 +242,20 @@ class _Rebuilder:
             if mark.name == "interrupted":
                 self.builder.interrupted(key, details.get("reason", "button"), int(details.get("heard_ms", 0)), now_ms)
             else:
-                self.moments.rendered(key, now_ms, details)
-                if key in self.complete and int(details.get("samples", 0)) >= self.received.get(key, 0):
-                    self.builder.drained(key, now_ms)
+                self._take_report(key, now_ms, details)
         elif mark.name in ("lost", "ended"):
             self.builder.lose_current(ConnectionLost(str(details.get("message", "It ended."))), now_ms)
         elif mark.name == "speech_end":
-            self.moments.speech_end_ms[str(details.get("response_id", ""))] = now_ms
+            self.speech_end_ms[str(details.get("response_id", ""))] = now_ms
         elif mark.name == "tool":
             self._take_tool(details)
+
+    def _take_report(self, key: PlaybackKey, now_ms: float, details: dict[str, Any]) -> None:
+        at, n_samples = details.get("at") or {}, int(details.get("samples", 0))
+        time_ms = float(at.get("time_ms", now_ms)) + float(at.get("output_latency_ms", 0.0))
+        self.builder.rendered(key, n_samples, time_ms, float(at.get("error_ms", JITTER_MS)))
+        if key in self.complete and n_samples >= self.received.get(key, 0):
+            self.builder.drained(key, now_ms)
 
     def _take_tool(self, details: dict[str, Any]) -> None:
         try:
@@ -261,11 +267,6 @@ class _Rebuilder:
                 turn.tool_results.append(result)
 
     def _finish_turns(self) -> None:
-        before: RecordedTurn | None = None
         for turn in self.turns:
             turn.source = self.source
-            turn.marks.speech_end_ms = self.moments.speech_end_ms.get(turn.response_id)
-            because = before if before is not None and before.tool_calls and not turn.user_item_ids else None
-            turn.cause = because
-            turn.moments = self.moments
-            before = before if turn.out_of_band else turn
+            turn.marks.speech_end_ms = self.speech_end_ms.get(turn.response_id)

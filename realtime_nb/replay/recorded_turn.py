@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import functools
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,14 +14,14 @@ import numpy.typing as npt
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.protocol.session_config import AudioFormat, AudioPcm, bytes_per_ms
-from realtime_nb.session.input_tape import InputTape
+from realtime_nb.session.input_tape import STEADY_MS, InputTape
 from realtime_nb.session.output_audio import WireAudioDecoder
 from realtime_nb.session.turn import Turn
-from realtime_nb.timing.marks import Marks, Timeline, timeline
+from realtime_nb.session.turn_timeline import turn_timeline
+from realtime_nb.timing.marks import Timeline
 
 if TYPE_CHECKING:
     from .event_file import EventFile
-    from .turn_marks import TurnMoments
 
 
 class Span(bytes):
@@ -68,6 +69,14 @@ class RecordedTape(InputTape):
         """As live: when the tape's millisecond was spoken."""
         return self.spoken_ms(tape_ms + self._base_ms, begins=begins, first=self._first, last=self.n_sent)
 
+    def spoken_by_ms(self, tape_ms: float) -> float:
+        """As live, from the chunks around that moment."""
+        ends = self.ends_ms[self._first : self.n_sent] - self._base_ms
+        near = slice(*np.searchsorted(ends, [tape_ms - 2 * STEADY_MS, tape_ms + STEADY_MS]).tolist())
+        times = self.times_ms[self._first : self.n_sent][near]
+        self._arrivals = deque(zip(ends[near].tolist(), times.tolist(), strict=True))
+        return super().spoken_by_ms(tape_ms)
+
     def spoken_ms(self, total_ms: float, *, begins: bool = False, first: int = 0, last: int | None = None) -> float:
         """Return when a moment on the count from the session's beginning was spoken."""
         ends = self.ends_ms[first:last]
@@ -99,16 +108,10 @@ class SoundSource:
         self._tape = tape
         self._format_of = format_of
 
-    def pieces(self, numbers: list[int], audio_format: AudioFormat) -> Iterator[tuple[float, bytes]]:
-        """Yield what these deltas carry as they arrived: session time in ms, and 24 kHz PCM16."""
-        decoder = WireAudioDecoder()
-        for number in numbers:
-            pcm16 = decoder.decode(_payload(self._file.line(number)), audio_format)
-            yield float(self._file.entries[number]["time_ns"]) / 1e6, pcm16
-
     def answer(self, numbers: list[int], audio_format: AudioFormat) -> bytes:
         """Return what these deltas carry as 24 kHz PCM16."""
-        return b"".join(pcm16 for _, pcm16 in self.pieces(numbers, audio_format))
+        decoder = WireAudioDecoder()
+        return b"".join(decoder.decode(_payload(self._file.line(number)), audio_format) for number in numbers)
 
     def question(self, span: Span) -> bytes:
         """Return a stretch of what was sent as 24 kHz PCM16."""
@@ -131,11 +134,9 @@ class RecordedTurn(Turn):
     Attributes:
         deltas: the entries of the events file that carry its answer's audio.
         spans: stretches of the user's audio that it answers.
-        cause: the turn whose tool calls it answers, None when it answers the user.
     """
 
     source: SoundSource | None = None
-    moments: TurnMoments | None = None
     audio_format: AudioFormat = AudioPcm()
 
     def __init__(self, response_id: str, user_item_ids: list[str], *, out_of_band: bool = False) -> None:
@@ -143,7 +144,6 @@ class RecordedTurn(Turn):
         self.deltas: list[int] = []
         self.delta_bytes = 0
         self.spans: list[Span] = []
-        self.cause: RecordedTurn | None = None
 
     @property
     def audio_duration_ms(self) -> float:
@@ -158,11 +158,7 @@ class RecordedTurn(Turn):
     @functools.cached_property
     def timeline(self) -> Timeline:
         """Where the time went, from the question that caused it; what could not be measured says why."""
-        return self.moments.timeline(self) if self.moments is not None else timeline(Marks(), "realtime")
-
-    def pieces(self) -> Iterator[tuple[float, bytes]]:
-        """Yield the answer's audio as it arrived: session time in ms, and 24 kHz PCM16."""
-        return self.source.pieces(self.deltas, self.audio_format) if self.source is not None else iter(())
+        return turn_timeline(self)
 
     @functools.cached_property
     def audio(self) -> AudioClip:

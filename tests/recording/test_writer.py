@@ -122,12 +122,12 @@ from tests.recording.test_writer import writer
 recording = writer(Path(sys.argv[1]))
 began_s = time.monotonic()
 number = 0
-while time.monotonic() < began_s + 1.5:
+while time.monotonic() < began_s + 1.8:
     now_ns = time.monotonic_ns()
     recording.event(number, now_ns, "sent", "x", '{"type": "x"}')
     recording.audio(0, number * 480, b"\\x09\\x00" * 480)
     number += 1
-    time.sleep(0.02)
+    time.sleep(0.06)
 print(now_ns, flush=True)
 time.sleep(60)
 """
@@ -148,7 +148,7 @@ def test_a_killed_process_loses_less_than_a_second(tmp_path: Path) -> None:
     events = list(read.events())
     assert last_ns - events[-1].time_ns <= 1e9
     assert [line.sequence for line in events] == list(range(len(events)))
-    assert len(read.user_audio.samples) >= (len(events) - 50) * 480
+    assert len(read.user_audio.samples) >= (len(events) - 17) * 480
     assert (read.user_audio.samples == 9).all()
     assert any("cut off" in note for note in read.notes)
     assert any("could not be read" in note for note in read.notes)
