@@ -22,7 +22,8 @@ BAND_SHARE = 0.25
 """A moment may move by at most this share of the longer reading."""
 MIN_WORDS_SHARE = 0.6
 """Words align two readings when at least so many of the first one's are in the second, in order."""
-MAX_ALIGNED_MS = 120_000.0
+MAX_ALIGNED_MS = 30_000.0
+"""Of speech, without words: the work grows with its square."""
 
 Floats = npt.NDArray[np.float64]
 TimedWord = tuple[str, float, float]
@@ -53,6 +54,11 @@ class Alignment(NamedTuple):
         """Return where moments of the first clip are in the second."""
         return np.interp(np.asarray(here_ms, dtype=float), self.here_ms, self.there_ms)
 
+    def covers(self, here_ms: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return which moments of the first clip lie between the first and the last that are aligned."""
+        times = np.asarray(here_ms, dtype=float)
+        return (times >= self.here_ms[0]) & (times <= self.here_ms[-1])
+
 
 def same_words(here: Sequence[TimedWord], there: Sequence[TimedWord]) -> tuple[tuple[int, int], ...]:
     """Return the index pairs of words that both readings have, in order; case and punctuation do not count."""
@@ -71,18 +77,25 @@ def align(
     """Align two readings of the same text: by their words where most are the same, else by the speech sounds."""
     pairs = same_words(here_words, there_words)
     if here_words and len(pairs) >= MIN_WORDS_SHARE * len(here_words):
-        moments = [
-            (here_words[a][edge], there_words[b][edge])
-            for a, b in pairs
-            for edge in (1, 2)  # start, end
-        ]
-        times = np.maximum.accumulate(np.array(moments, dtype=float), axis=0)
+        starts = [(here_words[a][1], there_words[b][1]) for a, b in pairs]
+        ends = [(here_words[a][2], there_words[b][2]) for a, b in pairs]
+        moments = [moment for word in zip(starts, ends, strict=True) for moment in word]
+        times = np.maximum.accumulate(np.array(_with_edges(moments, here, there), dtype=float), axis=0)
         return Alignment("words", times[:, 0], times[:, 1], pairs)
     first, second = _cepstra(_speech(here)), _cepstra(_speech(there))
     path = _warp(first, second)
-    starts = [clip.speech_start_ms or 0.0 for clip in (here, there)]
-    times = path * float(HOP_MS) + FRAME_MS / 2 + np.array(starts)
+    offsets_ms = np.array([clip.speech_start_ms or 0.0 for clip in (here, there)])
+    times = path * float(HOP_MS) + FRAME_MS / 2 + offsets_ms
     return Alignment("dtw", times[:, 0], times[:, 1], pairs)
+
+
+def _with_edges(moments: list[tuple[float, float]], here: AudioClip, there: AudioClip) -> list[tuple[float, float]]:
+    """Add where the speech of both begins and ends, as far as known, so that a misheard edge has its place, too."""
+    before = [(here.speech_start_ms, there.speech_start_ms)]
+    after = [(here.speech_end_ms, there.speech_end_ms)]
+    first = [(a, b) for a, b in before if a is not None and b is not None and a < moments[0][0] and b < moments[0][1]]
+    last = [(a, b) for a, b in after if a is not None and b is not None and a > moments[-1][0] and b > moments[-1][1]]
+    return [*first, *moments, *last]
 
 
 def _plain(word: str) -> str:
@@ -90,7 +103,7 @@ def _plain(word: str) -> str:
 
 
 def _speech(clip: AudioClip) -> AudioClip:
-    """Return the speech without the silence around it, as far as its bounds are known; two minutes at most."""
+    """Return the speech without the silence around it, as far as its bounds are known; 30 s at most."""
     start_ms = clip.speech_start_ms or 0.0
     end_ms = clip.speech_end_ms if clip.speech_end_ms is not None else clip.duration_ms
     return clip.trimmed(start_ms, min(end_ms, start_ms + MAX_ALIGNED_MS))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from realtime_nb.audio.alignment import METHODS, Alignment, align
+from realtime_nb.audio.alignment import MAX_ALIGNED_MS, METHODS, Alignment, align
 from realtime_nb.audio.clip import AudioClip
 from realtime_nb.audio.prominence import Prominence
 from realtime_nb.audio.prosody import Prosody, TimedWord, label, prosody, shown
@@ -179,6 +179,8 @@ def what_text_loses(
     aligned = align(_bounded(clip, original), _bounded(spoken_again, after), here_words=words, there_words=words_again)
     kept, lost, added = _emphasis(original, after, aligned)
     notes = [f"original: {note}" for note in original.notes] + [f"after text: {note}" for note in after.notes]
+    if aligned.method == "dtw" and (original.speech_ms or 0.0) > MAX_ALIGNED_MS:
+        notes.append(f"only the first {MAX_ALIGNED_MS / 1000:.0f} s are aligned and compared moment by moment")
     missing = len(words) - len(aligned.words)
     if words and missing:
         notes.append(f"{missing} of {len(words)} words were recognised in the original only")
@@ -198,8 +200,7 @@ def melody_there(original: Prosody, after: Prosody, aligned: Alignment) -> Float
     there_ms = aligned.there(original.times_ms)
     frame_ms = float(after.times_ms[1] - after.times_ms[0]) if len(after.times_ms) > 1 else 1.0
     nearest = np.clip(np.round((there_ms - after.times_ms[0]) / frame_ms), 0, len(after.times_ms) - 1).astype(int)
-    inside = (original.times_ms >= aligned.here_ms[0]) & (original.times_ms <= aligned.here_ms[-1])
-    return np.where(inside, semitones(after)[nearest], np.nan)
+    return np.where(aligned.covers(original.times_ms), semitones(after)[nearest], np.nan)
 
 
 def _bounded(clip: AudioClip, measured: Prosody) -> AudioClip:
@@ -241,13 +242,14 @@ def _emphasis(
     kept: list[Prominence] = []
     matched: list[Prominence] = []
     slack_ms = WORD_SLACK_MS if original.words and after.words else SYLLABLE_SLACK_MS
-    for each in original.emphasis:
+    comparable = [each for each in original.emphasis if aligned.covers((each.start_ms + each.end_ms) / 2)]
+    for each in comparable:
         at_ms = float(aligned.there((each.start_ms + each.end_ms) / 2))
         again = [one for one in after.emphasis if one.start_ms - slack_ms <= at_ms <= one.end_ms + slack_ms]
         if again:
             kept.append(each)
             matched += again
-    lost = tuple(each for each in original.emphasis if each not in kept)
+    lost = tuple(each for each in comparable if each not in kept)
     added = tuple(each for each in after.emphasis if each not in matched)
     return tuple(kept), lost, added
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from realtime_nb.audio import AudioClip, bundled
+from realtime_nb.audio import AudioClip, alignment, bundled, text_loss
 from realtime_nb.audio.alignment import align, same_words
 from realtime_nb.audio.prosody import prosody
 from realtime_nb.audio.resynthesis import emphasise
@@ -47,6 +47,27 @@ def test_words_align_what_they_share() -> None:
     aligned = align(silence, silence, here_words=here, there_words=there)
     assert aligned.method == "words"
     assert aligned.there([0, 50, 100, 250, 700]).tolist() == [50, 125, 200, 500, 1400]
+
+
+def test_a_misheard_first_and_last_word_keep_their_place() -> None:
+    here = AudioClip(np.zeros(48_000, np.int16), speech_start_ms=100, speech_end_ms=1900)
+    there = AudioClip(np.zeros(48_000, np.int16), speech_start_ms=300, speech_end_ms=1500)
+    heard = [("um", 100, 500), ("go", 500, 900), ("forward", 900, 1300), ("ten", 1300, 1600), ("feet", 1600, 1900)]
+    again = [("go", 500, 700), ("forward", 700, 1000), ("ten", 1000, 1200), ("meet", 1200, 1500)]
+    aligned = align(here, there, here_words=heard, there_words=again)
+    assert aligned.there([100, 300, 1750, 1900]).tolist() == [300, 400, 1350, 1500]
+    assert aligned.covers([50, 100, 1900, 1950]).tolist() == [False, True, True, False]
+
+
+def test_a_long_reading_without_words_is_aligned_in_part_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (alignment, text_loss):
+        monkeypatch.setattr(module, "MAX_ALIGNED_MS", 3_000.0)
+    clip = bundled.clip("long_request")
+    loss = what_text_loses(clip, clip)
+    assert any("only the first 3 s are aligned" in note for note in loss.notes)
+    assert loss.alignment.here_ms[-1] < 3_500
+    assert loss.correlation.r == pytest.approx(1, abs=0.01)
+    assert all(each.end_ms < 4_000 for each in (*loss.lost, *loss.kept))
 
 
 def test_warping_finds_a_known_delay() -> None:

@@ -120,7 +120,7 @@ def _level_there(loss: TextLoss) -> Floats:
     if not len(aligned.here_ms) or not len(loss.after.times_ms):
         return np.full_like(here_ms, np.nan)
     there = np.interp(aligned.there(here_ms), loss.after.times_ms, _level(loss.after))
-    return np.where((here_ms >= aligned.here_ms[0]) & (here_ms <= aligned.here_ms[-1]), there, np.nan)
+    return np.where(aligned.covers(here_ms), there, np.nan)
 
 
 def _words(melody: Axes, loudness: Axes, original: Prosody, style: Look) -> None:
