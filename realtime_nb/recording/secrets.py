@@ -120,11 +120,12 @@ class Scrubber:
 
 
 def bare_url(url: str) -> str:
-    """Return an address without user, password, query and fragment; a text that is none as it is."""
-    parts = urlsplit(url)
+    """Return an address without user, password, query and fragment, and what is said after it; other text as it is."""
+    address, space, said = url.partition(" ")
+    parts = urlsplit(address)
     if not parts.scheme or not parts.netloc:
         return url
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")) + space + said
 
 
 def _is_secret(key: str, siblings: dict[str, Any]) -> bool:

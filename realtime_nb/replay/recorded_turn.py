@@ -158,7 +158,11 @@ class RecordedTurn(Turn):
     @functools.cached_property
     def timeline(self) -> Timeline:
         """Where the time went, from the question that caused it; what could not be measured says why."""
-        return turn_timeline(self)
+        held = set(self.__dict__)
+        found = turn_timeline(self)
+        for name in {"audio", "user_audio"} - held:  # an hour of them need not stay in memory for this
+            self.__dict__.pop(name, None)
+        return found
 
     @functools.cached_property
     def audio(self) -> AudioClip:

@@ -85,6 +85,8 @@ def test_a_known_key_never_comes_through(key: str, around: str) -> None:
 
 def test_addresses_lose_user_and_query() -> None:
     assert bare_url("wss://u:p@host:1/v1/realtime?model=m#x") == "wss://host:1/v1/realtime"
+    said = " (the url you gave) (network: 4G (simulated))"
+    assert bare_url(f"https://u:p@host/v1?key=k{said}") == f"https://host/v1{said}"
     assert bare_url("the embedded server (offline)") == "the embedded server (offline)"
 
 
