@@ -141,6 +141,7 @@ class TurnRun:
         finally:
             task.cancel()
             await asyncio.wait([task])
+            work.close()  # cancelled before its first step, nobody awaited it
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
