@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -135,11 +135,10 @@ class EventLog:
 
     def __getitem__(self, sequence: int) -> LoggedEvent:
         """Return the event numbered `sequence`; KeyError when it was dropped or has not happened."""
-        events = tuple(self._events)
-        position = sequence - (events[0].sequence if events else 0)
-        if not 0 <= position < len(events):
+        found = _numbered(self._events, sequence) or _numbered(tuple(self._events), sequence)
+        if found is None:
             raise KeyError(sequence)
-        return events[position]
+        return found
 
     def since(self, sequence: int) -> tuple[list[LoggedEvent], int]:
         """Return the events from `sequence` on, and how many of those wanted were already dropped."""
@@ -149,3 +148,13 @@ class EventLog:
 
     def __repr__(self) -> str:
         return f"<EventLog: {len(self)} events, {self.dropped} dropped>"
+
+
+def _numbered(events: Sequence[LoggedEvent], sequence: int) -> LoggedEvent | None:
+    """Return the event of a number; a log that grows meanwhile, on another thread, may hide it."""
+    try:
+        position = sequence - events[0].sequence
+        event = events[position] if position >= 0 else None
+    except IndexError:
+        return None
+    return event if event is not None and event.sequence == sequence else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -15,6 +16,10 @@ from realtime_nb.widgets.link_client import LinkClient
 from realtime_nb.widgets.session_port import LoggedEventPort
 
 __all__ = ["EventQueries"]
+
+MAX_HEARD_BYTES = 60 * 48_000
+"""A minute of 24 kHz PCM16; a longer run is played so far."""
+EVENTS_A_BREATH = 50
 
 
 class EventQueries:
@@ -31,23 +36,27 @@ class EventQueries:
         self.commands = {"get_event": self._get_event, "get_event_audio": self._get_event_audio}
 
     async def _get_event(self, client: LinkClient, command: messages.Command) -> dict[str, Any]:
-        return {"json": json.dumps(self._logged(command).event, ensure_ascii=False, default=repr)}
+        logged = self._logged(command.arguments.get("sequence"))
+        return {"json": json.dumps(logged.event, ensure_ascii=False, default=repr)}
 
     async def _get_event_audio(self, client: LinkClient, command: messages.Command) -> dict[str, Any]:
-        logged = self._logged(command)
-        if logged.audio_left_out_bytes:
-            raise RealtimeError(
-                f"The audio of event {logged.sequence} is no longer in the log.",
-                what_now="Play the whole turn with turn.audio in a cell, or look at a newer event.",
-            )
-        data, rate_hz = event_audio(logged.event_type, logged.event), 24_000
-        decode = {"audio/pcmu": decode_mulaw, "audio/pcma": decode_alaw}.get(self._wire_format(logged.direction))
+        sequences = command.arguments.get("sequences")
+        if not isinstance(sequences, list) or not sequences:
+            raise RealtimeError("No event was named.", what_now="Choose one in the inspector.")
+        data, direction = bytearray(), self._logged(sequences[0]).direction
+        for position, sequence in enumerate(sequences):
+            if len(data) >= MAX_HEARD_BYTES:
+                break
+            if position % EVENTS_A_BREATH == EVENTS_A_BREATH - 1:
+                await asyncio.sleep(0)
+            data += _audio_of(self._logged(sequence))
+        pcm16, rate_hz = bytes(data), 24_000
+        decode = {"audio/pcmu": decode_mulaw, "audio/pcma": decode_alaw}.get(self._wire_format(direction))
         if decode is not None:
-            data, rate_hz = decode(data).tobytes(), 8_000
-        return {"pcm16_base64": base64.b64encode(data).decode(), "sample_rate_hz": rate_hz}
+            pcm16, rate_hz = decode(pcm16).tobytes(), 8_000
+        return {"pcm16_base64": base64.b64encode(pcm16).decode(), "sample_rate_hz": rate_hz}
 
-    def _logged(self, command: messages.Command) -> LoggedEventPort:
-        sequence = command.arguments.get("sequence")
+    def _logged(self, sequence: object) -> LoggedEventPort:
         try:
             if not isinstance(sequence, int):
                 raise KeyError(sequence)
@@ -59,3 +68,12 @@ class EventQueries:
         audio = getattr(self._config(), "audio", None)
         kind = getattr(getattr(audio, "input" if direction == "sent" else "output", None), "format", None)
         return str(getattr(getattr(type(kind), "__struct_config__", None), "tag", ""))
+
+
+def _audio_of(logged: LoggedEventPort) -> bytes:
+    if logged.audio_left_out_bytes:
+        raise RealtimeError(
+            f"The audio of event {logged.sequence} is no longer in the log.",
+            what_now="Play the whole turn with turn.audio in a cell, or look at a newer event.",
+        )
+    return event_audio(logged.event_type, logged.event)

@@ -41,6 +41,15 @@ def cancel_order(number: int) -> None:
 """
 IN_KERNEL = "__import__('asyncio').run_coroutine_threadsafe(session.{}, session.loop).result(10)"
 WAITING = "[call.call_id for call in session.tool_calls if call.status == 'waiting_for_approval']"
+RECORD_PLAYED = """
+() => {
+    const played = (globalThis.rnbPlayed = []), createBuffer = AudioContext.prototype.createBuffer;
+    AudioContext.prototype.createBuffer = function (channels, length, rate) {
+        played.push(length);
+        return createBuffer.call(this, channels, length, rate);
+    };
+}
+"""
 READ = (".rnb-approval p", ".rnb-approval dt", ".rnb-approval dd", ".rnb-approval .rnb-button", ".rnb-tool-result")
 
 
@@ -129,8 +138,11 @@ def test_runs_of_audio_are_one_row_until_they_are_unfolded(studio: StudioPage) -
     studio.wait_for("() => !document.querySelector('#jupyterlab-splash')")
     listed = studio.root.locator(".rnb-list")
     run = listed.locator(".rnb-event[data-run=folded]", has_text="response.output_audio.delta").last
-    expect(run).to_contain_text("of audio")
+    expect(run).to_contain_text("kB · over")
     studio.notebook.screenshot("inspector-folded", of=studio.root)
+    studio.page.evaluate(RECORD_PLAYED)
+    run.locator(".rnb-event-audio").click()
+    studio.wait_for("(n_samples) => rnbPlayed.includes(n_samples)", len(studio.turn_audio()))
     run.click()
     member = listed.locator(".rnb-event[data-member]", has_text="response.output_audio.delta").first
     member.click()

@@ -560,8 +560,8 @@ def test_event_is_shown_elided_and_given_in_full_on_request(play, views, session
         assert audio not in row["payload"]
         assert (row["audio_ms"], row["summary"], row["item_id"]) == (20.0, "20 ms of audio", "item_1")
         assert audio in (await view.command("get_event", sequence=0))["result"]["json"]
-        answer = (await view.command("get_event_audio", sequence=0))["result"]
-        assert base64.b64decode(answer["pcm16_base64"]) == pcm(20)
+        answer = (await view.command("get_event_audio", sequences=[0, 0]))["result"]
+        assert base64.b64decode(answer["pcm16_base64"]) == pcm(20) * 2
         assert answer["sample_rate_hz"] == 24_000
         assert "no longer" in (await view.command("get_event", sequence=99))["error"]
         await views.close()
@@ -577,7 +577,8 @@ def test_event_whose_audio_left_the_log_still_says_how_much_it_was(play, views, 
         (row,) = (await view.wait("events"))["rows"]
         assert (row["audio_ms"], row["summary"]) == (20.0, "20 ms of audio")
         assert "‹960 bytes of audio›" in row["payload"]
-        assert "no longer in the log" in (await view.command("get_event_audio", sequence=0))["error"]
+        assert "no longer in the log" in (await view.command("get_event_audio", sequences=[0]))["error"]
+        assert "No event" in (await view.command("get_event_audio"))["error"]
         await views.close()
 
     play(scenario())

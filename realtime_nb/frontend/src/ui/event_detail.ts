@@ -3,6 +3,8 @@ import { button, h, setText } from "./dom.ts";
 import { formatTime, prettyJson } from "./event_filter.ts";
 import type { InspectedEvent, InspectorSource } from "./inspector.ts";
 
+const EARLIER = "from an earlier session: audio left out";
+
 /** The opened event: its elided payload at once, the full JSON when the kernel answers. */
 export class EventDetail {
   readonly element: HTMLElement;
@@ -35,15 +37,24 @@ export class EventDetail {
     void this.#fetch(event);
   }
 
-  /** Open an event to say something about it. */
-  tell(event: InspectedEvent, note: string): void {
-    this.open(event);
-    setText(this.#note, note);
+  /** Play events one after the other; the first is opened to say what went wrong. */
+  async play(events: readonly InspectedEvent[]): Promise<void> {
+    const [first] = events;
+    if (!first) return;
+    const problem = await this.#problem(events);
+    if (!problem) return;
+    this.open(first);
+    setText(this.#note, problem);
+  }
+
+  #problem(events: readonly InspectedEvent[]): Promise<string> {
+    const isOld = events.some(({ epoch }) => epoch !== this.#source.events.epoch);
+    return isOld ? Promise.resolve(EARLIER) : this.#source.playAudio(events);
   }
 
   async #fetch(event: InspectedEvent): Promise<void> {
     if (event.epoch !== this.#source.events.epoch) {
-      setText(this.#note, "from an earlier session: audio left out");
+      setText(this.#note, EARLIER);
       return;
     }
     setText(this.#note, event.audio_ms === null ? "" : "audio shortened, asking for all…");
@@ -62,7 +73,7 @@ export class EventDetail {
     const event = this.#event;
     if (!event) return;
     setText(this.#note, "loading…");
-    const problem = await this.#source.playAudio(event);
+    const problem = await this.#problem([event]);
     if (this.#event === event) setText(this.#note, problem);
   }
 

@@ -73,16 +73,13 @@ function single<T extends FoldableEvent>(event: T, member = false): SingleRow<T>
   return { key: `${member ? "of-" : ""}${event.epoch}-${event.sequence}`, event, member };
 }
 
-/** How long, how much, and over which time: or the words, for pieces of text. */
+/** How much and over which time; the words, for pieces of text. */
 export function runSummary(run: readonly EventRow[]): string {
   const [first, last] = [run[0], run.at(-1)];
   if (!first || !last) return "";
   const span = `over ${seconds(last.time_ms - first.time_ms)}`;
   const audioBytes = run.reduce((sum, event) => sum + event.audio_bytes, 0);
-  if (audioBytes > 0) {
-    const audioMs = run.reduce((sum, event) => sum + (event.audio_ms ?? 0), 0);
-    return `${seconds(audioMs)} of audio · ${formatBytes(audioBytes)} · ${span}`;
-  }
+  if (audioBytes > 0) return `${formatBytes(audioBytes)} · ${span}`;
   const words = run.map(({ summary }) => summary.replace(/^“|”$/g, "")).join("");
   return words ? `“${words}” · ${span}` : span;
 }

@@ -5,6 +5,7 @@ import { button, h, icon, setText } from "./dom.ts";
 import { EventDetail } from "./event_detail.ts";
 import { type FoldedRow, foldRuns, type RunRow, runSummary, type SingleRow, singles } from "./event_fold.ts";
 import { type EventFilter, familyOf, formatTime, matches, SHOW_ALL } from "./event_filter.ts";
+import { formatDuration } from "./tool_call.ts";
 import { TypeMenu } from "./type_menu.ts";
 import { VirtualList } from "./virtual_list.ts";
 
@@ -15,8 +16,8 @@ export interface InspectedEvent extends EventRow {
 export interface InspectorSource {
   events: { rows: InspectedEvent[]; dropped: number; epoch: number; changed: Emitter<void> };
   run(name: string, args: Record<string, unknown>): Promise<CommandResult>;
-  /** Play samples of a payload; the text says what went wrong, empty when it plays. */
-  playAudio(event: InspectedEvent): Promise<string>;
+  /** Play the payloads of events of the newest session; the text says what went wrong, empty when it plays. */
+  playAudio(events: readonly InspectedEvent[]): Promise<string>;
 }
 
 type Row = FoldedRow<InspectedEvent>;
@@ -55,8 +56,7 @@ export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
   scope.listen<MouseEvent>(list.element, "click", (event) => {
     const pill = (event.target as HTMLElement).closest(".rnb-event-audio");
     const row = pill && list.rowOf(pill);
-    if (!row || "run" in row) return;
-    void source.playAudio(row.event).then((problem) => problem && detail.tell(row.event, problem));
+    if (row) void detail.play("run" in row ? row.run : [row.event]);
   });
   let pending = false;
   source.events.changed.subscribe(scope, () => {
@@ -106,7 +106,9 @@ function runRow({ run, unfolded }: RunRow<InspectedEvent>): HTMLElement {
   const row = frameOf(first, runSummary(run));
   row.dataset["run"] = unfolded ? "unfolded" : "folded";
   row.title = `${run.length} events; a click or Enter ${unfolded ? "folds" : "unfolds"} them`;
-  row.append(h("span", { class: "rnb-event-count" }, `${unfolded ? "▾" : "▸"} ×${run.length}`));
+  const audioMs = run.reduce((sum, event) => sum + (event.audio_ms ?? 0), 0);
+  const count = h("span", { class: "rnb-event-count" }, `${unfolded ? "▾" : "▸"} ×${run.length}`);
+  row.append(h("span", { class: "rnb-event-end" }, audioMs > 0 && audioPill(audioMs), count));
   return row;
 }
 
@@ -124,7 +126,7 @@ function frameOf(event: InspectedEvent, summary: string): HTMLElement {
 
 /** The payload's length; a click plays it. The keyboard's way is the button of the opened event. */
 function audioPill(audioMs: number): HTMLElement {
-  const label = `${Math.round(audioMs)} ms`;
+  const label = formatDuration(audioMs);
   return h("button", { type: "button", class: "rnb-event-audio", tabindex: -1, title: `Play ${label} of audio` }, icon("play"), label);
 }
 

@@ -3,7 +3,7 @@ import { decodeBase64Pcm, WIRE_RATE_HZ } from "../audio/pcm.ts";
 import type { Commands } from "../core/commands.ts";
 import type { Scope } from "../core/scope.ts";
 
-/** Plays the audio payload of a wire event. */
+/** Plays the audio payloads of wire events, one after the other. */
 export class EventAudio {
   #player: ClipPlayer;
   #commands: Commands;
@@ -14,8 +14,8 @@ export class EventAudio {
   }
 
   /** Resolves with what went wrong, or empty. */
-  async play(sequence: number): Promise<string> {
-    const { ok, result, error } = await this.#commands.run("get_event_audio", { sequence });
+  async play(sequences: readonly number[]): Promise<string> {
+    const { ok, result, error } = await this.#commands.run("get_event_audio", { sequences });
     if (!ok) return error || "no audio";
     const text = result["pcm16_base64"];
     const rateHz = result["sample_rate_hz"];

@@ -16,7 +16,7 @@ export default widgetModule(
       inspector(scope, {
         events: owner.state.events,
         run: (name, args) => owner.commands.run(name, args),
-        playAudio: (event) => audio.play(event.sequence),
+        playAudio: (events) => audio.play(events.map(({ sequence }) => sequence)),
       }),
     );
     watchTrait(scope, model, "height_px", (value) => {

@@ -56,7 +56,7 @@ export default widgetModule(
         inspector(scope, {
           events: state.events,
           run: (name, args) => studio.commands.run(name, args),
-          playAudio: (event) => eventAudio.play(event.sequence),
+          playAudio: (events) => eventAudio.play(events.map(({ sequence }) => sequence)),
         }),
       ),
     );
