@@ -107,7 +107,7 @@ class Race(LinkedWidget):
         turns = await self._runtime.call(self._desk.run(races))
         row, raced = self._desk.row, self.comparison
         tables = [table for table in row.tables if table.measured]
-        if raced.rows:
+        if self._desk.raced_often:
             tables.append(table_row(raced, measured=False))
         return RaceResult(msgspec.structs.replace(row, tables=tables), turns, raced)
 

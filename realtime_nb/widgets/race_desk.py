@@ -82,6 +82,11 @@ class RaceDesk(Desk):
         return self._run.comparison
 
     @property
+    def raced_often(self) -> bool:
+        """Whether a table of the races has a meaning: a single race has no median."""
+        return len({row.repeat for row in self._run.rows}) > 1
+
+    @property
     def row(self) -> RaceRow:
         """What is shown."""
         run = self._run
@@ -167,7 +172,7 @@ class RaceDesk(Desk):
         made = []
         if self.measured is not None:
             made.append(await asyncio.to_thread(table_row, self.measured, measured=True))
-        if self._run.rows:
+        if self.raced_often:
             made.append(await asyncio.to_thread(table_row, self.raced, measured=False))
         self.tables = made
         self._changed()

@@ -69,7 +69,7 @@ def test_a_race_is_started_watched_heard_and_stopped(open_notebook: OpenNotebook
     expect(root.locator(".rnb-lane-time").first).to_have_text(re.compile(r"^[\d.]+ ms$"))
     assert sorted(lanes.evaluate_all("(all) => all.map((lane) => lane.dataset.place)")) == ["1", "2", "3", "4"]
     expect(root.get_by_role("status").first).to_have_text(re.compile("place|ms"))
-    expect(root.locator(".rnb-race-table caption")).to_contain_text("compete for this machine")
+    expect(root.locator(".rnb-fairness")).to_contain_text("compete for it")
     heard = notebook.evaluate("() => window.realtimeNbHeard.length")
     assert heard >= 5  # the question and four answers
 
@@ -137,4 +137,4 @@ def test_saved_runs_are_shown_and_shown_again(open_notebook: OpenNotebook) -> No
     expect(root.locator("[data-place='1'] .rnb-lane-time")).not_to_have_text(re.compile("^6"))
     expect(again).to_be_enabled(timeout=20_000)
     expect(root.locator("[data-place='1'] .rnb-lane-time")).to_have_text(re.compile("^6"))
-    notebook.screenshot("race-saved", of=root)
+    check_looks(notebook, root, "race-saved", READ)

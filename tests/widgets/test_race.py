@@ -102,6 +102,7 @@ def test_the_result_stays_without_a_kernel(make, play) -> None:
     result = play(widget.run())
     html = result._repr_mimebundle_()["text/html"]
     assert "<script" not in html
+    assert "<table" not in html  # one race has no median
     assert "Realtime: 600 ms" in html
     assert "network: 4G (simulated)" in html
     assert "compete for it" in html
@@ -121,6 +122,7 @@ def test_a_lane_that_fails_says_so_and_the_others_go_on(make, play) -> None:
 
     async def settled() -> None:
         await wait_until(lambda: widget.race["state"] == "done" and bool(widget.race["tables"]))
+        assert [row["missing"] for row in widget.race["tables"][0]["rows"]] == [2, 2, 0]
 
     play(settled())
     chain, streaming, chat, realtime = widget.race["lanes"]
