@@ -39,7 +39,7 @@ def test_pipelines_are_compared_and_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     mine = clip("stop").save(tmp_path / "mine.wav")
-    files = ["--json", "out.json", "--html", "out.html"]
+    files = ["--json", "out.json", "--html", "out.html", "--network", "lan"]
     assert main([*ASKED, str(mine), "--pipelines", "chain,realtime", "--repeats", "1", *files]) == 0
     said = capsys.readouterr().out
     assert "chain ÷ realtime" in said
@@ -49,6 +49,8 @@ def test_pipelines_are_compared_and_written(
     assert {row.clip for row in made.rows} == {"mine"}
     page = (tmp_path / "out.html").read_text()
     assert "scripted texts" in page
+    assert "network: LAN (simulated)" in page
+    assert {row.network for row in made.rows} == {"LAN"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.wav", "out.html", "out.json"]
 
 

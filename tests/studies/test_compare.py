@@ -180,17 +180,25 @@ def stopped_after(n_rows: int, *pipelines: FakePipeline, repeats: int = 3, **opt
 
     async def work() -> Comparison:
         rows: list[Row] = []
-        task = asyncio.create_task(
-            compare(
+
+        def stop() -> None:
+            if not task.cancelling():
+                task.cancel()
+
+        async def cell() -> Comparison:
+            made = await compare(
                 CLIPS,
                 {each.provenance.route: each for each in pipelines},
                 repeats,
                 progress=False,
                 on_row=rows.append,
-                on_event=lambda row, event: task.cancel() if len(rows) == n_rows else None,
+                on_event=lambda row, event: stop() if len(rows) == n_rows else None,
                 **options,
             )
-        )
+            assert not task.cancelling(), "the task goes on as if nobody had cancelled it"
+            return made
+
+        task = asyncio.create_task(cell())
         return await task
 
     made: Comparison = virtually(work)

@@ -392,9 +392,11 @@ def test_a_request_given_up_leaves_nothing() -> None:
         server = Server(loop, [(10.0, b"late")])
         async with client(server, NetworkProfile(name="far", delay_ms=50)) as http:
             for patience_s in (0.02, 0.07, 5.0):
+                began = loop.time()
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(patience_s):
                         await http.get("http://far.test/")
+                assert loop.time() - began == pytest.approx(patience_s, abs=0.001)
                 assert len(asyncio.all_tasks()) == 1
             assert server.closed
 
