@@ -96,14 +96,17 @@ class Bucket:
 
     def __init__(self, mbps: float | None) -> None:
         self._seconds_per_byte = 0.0 if mbps is None else 8 / (mbps * 1e6)
-        self._paid_until_s = float("-inf")
+        self._owed_s = 0.0
+        self._at_s = float("-inf")
 
     def leaves_s(self, now_s: float, n_bytes: int) -> float:
-        """Return when the last of `n_bytes` that are handed over at `now_s` has left."""
-        if not self._seconds_per_byte:
-            return now_s
-        self._paid_until_s = max(self._paid_until_s, now_s) + n_bytes * self._seconds_per_byte
-        return max(now_s, self._paid_until_s - BURST_BYTES * self._seconds_per_byte)
+        """Return when the last of `n_bytes` that are handed over at `now_s` has left.
+
+        Another connection may have been asked about a later moment before: only its bytes are waited for, not the time.
+        """
+        self._owed_s = max(0.0, self._owed_s - max(0.0, now_s - self._at_s)) + n_bytes * self._seconds_per_byte
+        self._at_s = max(self._at_s, now_s)
+        return now_s + max(0.0, self._owed_s - BURST_BYTES * self._seconds_per_byte)
 
 
 class Lane:
