@@ -106,9 +106,8 @@ async def connected(
     """A client of `server` with its token, before `session.created`."""
     headers = {} if key is None else {"Authorization": f"Bearer {key or server.token}"}
     url = server.url.replace("http", "ws", 1) + f"/realtime?{query}"
-    async with connect(
-        url, additional_headers=headers, max_size=None, max_queue=None, compression=None, **options
-    ) as socket:
+    options = {"max_size": None, "max_queue": None, "compression": None, **options}
+    async with connect(url, additional_headers=headers, **options) as socket:
         yield Client(socket)
 
 

@@ -35,16 +35,20 @@ async def hold_after(words: str, detection: object) -> float:
 
 
 async def test_finished_words_end_the_turn_sooner_than_open_ones() -> None:
-    done = await hold_after("tell me a joke please", {"type": "semantic_vad", "eagerness": "high"})
-    going_on = await hold_after("i would like to", {"type": "semantic_vad", "eagerness": "high"})
+    done, going_on = await asyncio.gather(
+        hold_after("tell me a joke please", {"type": "semantic_vad", "eagerness": "high"}),
+        hold_after("i would like to", {"type": "semantic_vad", "eagerness": "high"}),
+    )
     assert done < 700
     assert going_on > done + 400
     assert going_on < 2200
 
 
 async def test_low_eagerness_waits_longer() -> None:
-    eager = await hold_after("tell me a joke", {"type": "semantic_vad", "eagerness": "high"})
-    patient = await hold_after("tell me a joke", {"type": "semantic_vad", "eagerness": "low"})
+    eager, patient = await asyncio.gather(
+        hold_after("tell me a joke", {"type": "semantic_vad", "eagerness": "high"}),
+        hold_after("tell me a joke", {"type": "semantic_vad", "eagerness": "low"}),
+    )
     assert patient > eager + 300
 
 
