@@ -23,7 +23,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the order of the runs (default: %(default)s)")
     parser.add_argument("--url", help='base URL of the server; "embedded" is the one in this process')
     parser.add_argument("--key", help="the API key for it (default: OPENAI_API_KEY)")
-    parser.add_argument("--engine", help="of the embedded server: offline, scripted, or an installed one")
+    parser.add_argument(
+        "--engine", help="of the embedded server: offline, scripted, or one with +hosted-fast behind it"
+    )
     parser.add_argument("--network", metavar="NAME", help='a simulated network in between, for example "4G"')
     parser.add_argument(
         "--silence-ms", type=int, default=500, metavar="MS", help="the hold of every pipeline (default: %(default)s)"

@@ -46,6 +46,7 @@ def test_the_check_can_fail() -> None:
         ("realtime_nb.protocol.client", {"anywidget", "ipywidgets", "matplotlib", "openai", "starlette", "websockets"}),
         ("realtime_nb.audio", {"anywidget", "ipywidgets", "matplotlib", "openai", "starlette", "websockets"}),
         ("realtime_nb.cli", {"anywidget", "ipywidgets", "matplotlib", "openai", "uvicorn"}),
+        ("realtime_nb.studies.study", {"dask", "matplotlib", "openai", "pandas", "pyarrow", "scipy", "tqdm"}),
     ],
 )
 def test_a_layer_loads_only_what_it_uses(module: str, unwanted: set[str]) -> None:

@@ -74,8 +74,9 @@ async def compare(
         timeout_s: for one run, beyond the pipeline's own timeouts, in seconds.
 
         progress: a bar; None shows one where tqdm is installed.
-        on_event: gets every event of every run, warm-ups left out; must not block.
-        on_row: gets every finished row.
+        on_event: gets every event of every run, warm-ups left out; must not block. If it fails that is logged, and it
+            is not called again.
+        on_row: gets every finished row; likewise.
 
         prices: for the cost of each turn.
         options: of the pipelines that are given by name: `url`, `api_key`, `network`, `voice`, `engine`, …; see

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from html import escape
@@ -13,6 +14,7 @@ import msgspec
 from realtime_nb.errors import ConfigurationError, MissingExtra
 from realtime_nb.studies import statistics
 from realtime_nb.studies.extras import load
+from realtime_nb.studies.journal import read_journal
 from realtime_nb.studies.provenance import StudyProvenance, with_rows
 from realtime_nb.studies.rows import COLUMNS, Row
 from realtime_nb.studies.statistics import Estimate
@@ -180,7 +182,7 @@ class Comparison:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Comparison:
-        """Read a file written by `save`.
+        """Read a file written by `save`, or the rows of a journal that `compare(path=...)` wrote.
 
         Raises:
             ConfigurationError: it is not there, is something else, or was written by a newer version.
@@ -188,6 +190,9 @@ class Comparison:
         try:
             document = msgspec.json.decode(Path(path).read_bytes(), type=_Document)
         except (OSError, msgspec.MsgspecError) as problem:
+            with contextlib.suppress(ConfigurationError):
+                head, rows = read_journal(path)
+                return cls(rows, head.provenance)
             raise ConfigurationError(
                 f"{path} cannot be read as a saved comparison ({problem}).",
                 what_now="Give a file written by Comparison.save.",

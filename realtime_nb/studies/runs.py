@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,6 +18,8 @@ from realtime_nb.studies.prices import PRICES, Prices
 from realtime_nb.studies.progress import NoProgress, Progress
 from realtime_nb.studies.provenance import now
 from realtime_nb.studies.rows import Row, with_turn
+
+logger = logging.getLogger(__name__)
 
 FAILURES = ("failed", "timed_out")
 _TRY_AGAIN = re.compile(r"(?:try again in|retry[- ]after:?)\s*(\d+(?:\.\d+)?)\s*(ms|s|m(?:in)?)?\b", re.IGNORECASE)
@@ -86,8 +90,11 @@ class Runs:
         self._rules = rules
         self._journal = journal
         self._progress = progress or NoProgress()
-        self._on_event = on_event
-        self._on_row = on_row
+        self._listeners: dict[str, Callable[..., None]] = {}
+        if on_event is not None:
+            self._listeners["on_event"] = on_event
+        if on_row is not None:
+            self._listeners["on_row"] = on_row
         self._prices = prices
         for run, row in (journal.done if journal is not None else {}).items():
             self.rows[run] = row
@@ -140,9 +147,7 @@ class Runs:
 
     async def _one(self, row: Row, lane: Lane) -> Row:
         row = msgspec.structs.replace(row, started=now(), error="")
-        tell = self._on_event
-        on_event = None if tell is None else lambda event: tell(row, event)
-        return await self._turn(row, lane, self._clips[row.clip], on_event)
+        return await self._turn(row, lane, self._clips[row.clip], lambda event: self._tell("on_event", row, event))
 
     async def _turn(
         self, row: Row, lane: Lane, clip: AudioClip, on_event: Callable[[PipelineEvent], None] | None
@@ -165,10 +170,20 @@ class Runs:
         """Keep a row here and in the journal, also when it is cancelled meanwhile."""
         self.rows[row.run] = row
         self._progress.ended(row)
-        if self._on_row is not None:
-            self._on_row(row)
+        self._tell("on_row", row)
         if self._journal is not None:
             await _finished(asyncio.create_task(asyncio.to_thread(self._journal.append, row)))
+
+    def _tell(self, name: str, *told: Any) -> None:
+        """Call a listener; one that fails is left out from then on, so that it costs no runs."""
+        listener = self._listeners.get(name)
+        if listener is None:
+            return
+        try:
+            listener(*told)
+        except Exception:
+            logger.exception("%s failed and is not called again; the runs go on", name)
+            del self._listeners[name]
 
     async def _wait_if_limited(self, row: Row) -> None:
         if self._rules.wait_when_limited_s > 0 and row.status == "failed":

@@ -90,6 +90,19 @@ def test_events_and_rows_are_told_as_they_come() -> None:
     assert [row.status for row in rows] == ["completed"] * 2
 
 
+def test_a_listener_that_fails_costs_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Row] = []
+
+    def broken(row: Row, *_: object) -> None:
+        told.append(row)
+        raise ValueError("oops")
+
+    made = run(FakePipeline(), on_event=broken, on_row=broken)
+    assert {row.status for row in made.rows} == {"completed"}
+    assert len(told) == 2
+    assert "on_event failed" in caplog.text
+
+
 # --- what fails -------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +264,14 @@ def test_a_journal_cut_in_the_middle_of_a_line_is_resumed(tmp_path: Path) -> Non
     assert len(again.asked) == 1
     assert [row.status for row in made.rows] == ["completed"] * 6
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 7
+
+
+def test_a_journal_can_be_read_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "runs.jsonl"
+    first = stopped_after(5, chain(), FakePipeline(), path=path)
+    read = Comparison.load(path)
+    assert read.rows == first.rows[:5]
+    assert read.provenance.machine == first.provenance.machine
 
 
 def test_failed_runs_are_not_run_again_silently(tmp_path: Path) -> None:
