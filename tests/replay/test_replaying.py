@@ -106,7 +106,8 @@ async def test_an_interruption_is_seen_again(tmp_path: Path) -> None:
     assert turn.status == "cancelled"
 
 
-async def test_you_can_talk_to_the_recorded_server(tmp_path: Path) -> None:
+async def test_you_can_talk_to_the_recorded_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_nb.replay.responder.PATIENCE_S", 0.05)  # it was sent settings, this one sends none
     recording = await typed(tmp_path / "r")
     session = await talk_again(recording, Pace("fast"))
     for asked, answered in (("something else", "one two three"), ("and more", "four five")):
