@@ -23,7 +23,7 @@ SHOWN = {
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_a_notebook_runs_all(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "REALTIME_NB_URL", "REALTIME_NB_ENGINE"):
         monkeypatch.delenv(name, raising=False)

@@ -61,7 +61,7 @@ it("draws only what has happened, and the stage under way up to now", () => {
   expect((bar.element.children[2] as HTMLElement).dataset["open"]).toBe("true");
   bar.update({ spans: turn().spans, scaleMs: 1000, nowMs: null, pending: null });
   expect(styles()[2]).toBe("69% 1%");
-  expect((bar.element.children[2] as HTMLElement).title).toBe("output, 10.0 ± 5.0 ms");
+  expect((bar.element.children[2] as HTMLElement).title).toBe("output, 10.0 ± 5.0 ms: what output is");
 });
 
 it("keeps bars inside of their axis, whatever it is", () => {

@@ -19,7 +19,7 @@ export class StageBar {
   update({ spans, scaleMs, nowMs, pending }: BarContent): void {
     const shown = spans.map((span) => ({ ...span, open: false }));
     if (pending && nowMs !== null && nowMs > pending.since_ms) {
-      shown.push({ ...NO_SPAN, name: pending.name, label: pending.label, start_ms: pending.since_ms, end_ms: nowMs, open: true });
+      shown.push({ ...NO_SPAN, name: pending.name, label: pending.label, what: pending.what, start_ms: pending.since_ms, end_ms: nowMs, open: true });
     }
     while (this.#bars.length > shown.length) this.#bars.pop()?.remove();
     shown.forEach((span, index) => {
@@ -28,12 +28,13 @@ export class StageBar {
       place(bar, span.start_ms, Math.max(span.start_ms, endMs), scaleMs);
       bar.dataset["stage"] = span.name;
       bar.dataset["open"] = String(span.open);
-      bar.title = span.open ? span.label : `${span.label}, ${formatMs(span.end_ms - span.start_ms, span.error_ms)}`;
+      const took = span.open ? "" : `, ${formatMs(span.end_ms - span.start_ms, span.error_ms)}`;
+      bar.title = `${span.label}${took}: ${span.what}`;
     });
   }
 }
 
-const NO_SPAN = { what: "", error_ms: 0, source: "" };
+const NO_SPAN = { error_ms: 0, source: "" };
 
 /** Put a bar where its time is. */
 export function place(bar: HTMLElement, startMs: number, endMs: number, scaleMs: number): void {
