@@ -12,6 +12,8 @@ from realtime_nb.errors import ConfigurationError
 if TYPE_CHECKING:
     from realtime_nb.studies.comparison import Comparison
 
+LISTED_ROWS = 20
+"""More missing rows than these are told by their reasons; the files have each of them."""
 ALL = "chain,chain-streaming,chat-audio,realtime"
 
 
@@ -103,7 +105,7 @@ def _say(made: Comparison) -> None:
         _print("\n".join(["", *map(str, estimates(made))]))
     missing = made.missing()
     if len(missing):
-        _print(f"\n{missing.text()}")
+        _print(f"\n{(missing if len(missing) <= LISTED_ROWS else made.reasons()).text()}")
 
 
 def _check_writable(name: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -158,6 +159,13 @@ class Comparison:
             [(r.run, r.pipeline, r.clip, r.repeat, r.network, r.status, why_not(r)) for r in rows],
             title=f"{len(rows)} of {len(self.rows)} runs are in no average" if rows else "nothing is missing",
         )
+
+    def reasons(self) -> Table:
+        """Return the same as `missing`, one row a pipeline and reason, with how many."""
+        rows = [row for row in self.rows if row.measured_ms is None]
+        groups = Counter((row.pipeline, row.status, why_not(row)) for row in rows)
+        lines = [(pipeline, status, n, why) for (pipeline, status, why), n in groups.items()]
+        return Table(("pipeline", "status", "runs", "why"), lines, title=self.missing().title)
 
     # --- files --------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,16 @@ def test_the_summary_counts_what_it_leaves_out() -> None:
     ]
 
 
+def test_reasons_are_counted() -> None:
+    gone = {"status": "missing", "error": "not run: stopped", "voice_to_voice_ms": None}
+    made = Comparison([row(), row(run=1, **gone), row(run=2, **gone), row("chain", run=3, **gone)])
+    assert [(line["pipeline"], line["runs"], line["why"]) for line in made.reasons()] == [
+        ("realtime", 2, "not run: stopped"),
+        ("chain", 1, "not run: stopped"),
+    ]
+    assert made.reasons().title == "3 of 4 runs are in no average"
+
+
 def test_a_ratio_is_of_pairs_and_has_an_interval() -> None:
     ratio = comparison(40).ratio("chain", "realtime")
     assert ratio.n == 40
