@@ -2,8 +2,8 @@
 
 It delays the audio by 7 to 10 ms. Importing it takes a tenth of a second; `create` does that, so call it off the loop.
 
-It pays in loud noise only. Word errors of the offline recogniser on 12 clips, 78 words, by benchmarks/noise_reduction.py
-(x86_64, Python 3.11, November 2026; one run, so three words more or less mean nothing):
+It pays in loud noise only. Word errors of the offline recogniser on 12 clips, 78 words, measured with
+benchmarks/noise_reduction.py (x86_64, Python 3.11, November 2026; one run, so three words more or less mean nothing):
 
     noise, ratio       none   near_field   far_field
     fan, 15 dB         38 %         21 %         4 %
@@ -13,8 +13,8 @@ It pays in loud noise only. Word errors of the offline recogniser on 12 clips, 7
     clatter, 15 dB     41 %         17 %        29 %
     clatter, 5 dB     100 %         78 %        79 %
 
-What evens out the level in "far_field" also raises the clicks between words: it is for steady noise and a distant voice,
-"near_field" for keyboards and dishes, and in a quiet room neither is needed.
+What evens out the level in "far_field" also raises the clicks between words: it is for steady noise and a distant
+voice, "near_field" for keyboards and dishes, and in a quiet room neither is needed.
 """
 
 from __future__ import annotations

@@ -133,6 +133,19 @@ def test_abandon_forgets_the_turn_without_a_signal_and_the_clock_goes_on() -> No
     assert run(detector, tone(500))[0] == SpeechStarted(audio_start_ms=2700, onset_ms=3000)
 
 
+def test_a_pause_can_be_concluded_without_the_rest_of_its_hold() -> None:
+    detector = fresh(silence_duration_ms=500)
+    run(detector, np.concatenate([silence(500), tone(500)]))
+    assert detector.conclude() is None, "somebody speaks"
+    assert detector.speaking
+    run(detector, silence(300))
+    assert detector.conclude() == SpeechStopped(audio_end_ms=1300, true_end_ms=1000, detector_lag_ms=0)
+    assert detector.conclude() is None
+    assert not detector.speaking
+    assert run(detector, silence(1000)) == []
+    assert run(detector, tone(500))[0] == SpeechStarted(audio_start_ms=2000, onset_ms=2300)
+
+
 script = st.lists(st.tuples(st.sampled_from(["tone", "quiet", "hiss"]), st.integers(20, 900)), min_size=1, max_size=8)
 
 

@@ -65,6 +65,19 @@ async def test_a_slow_engine_shows_in_the_latency_and_not_in_the_pacing() -> Non
     assert report.pacing_slip.p50 < 750
 
 
+async def test_users_can_be_made_to_speak_in_the_same_instant() -> None:
+    server = await EmbeddedServer.start(scripted.create(), allow_any_key=True)
+    try:
+        endpoint = choose_endpoint(url=server.url, api_key="any", environ={})
+        turns = []
+        for within_s in (0.0, 10_000.0):
+            load = Load(endpoint=endpoint, sessions=3, seconds=0.5, clip=CLIP, start_within_s=within_s)
+            turns.append((await run_load(load)).turns)
+    finally:
+        await server.aclose()
+    assert turns == [3, 0], "who would begin after the run's end says nothing"
+
+
 async def test_a_failing_engine_is_counted_by_status() -> None:
     engines = scripted.create(chat_crashes=[ScriptedCrash(call=1)])
     server = await EmbeddedServer.start(engines, allow_any_key=True)
