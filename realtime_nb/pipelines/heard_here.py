@@ -93,6 +93,7 @@ class HeardHere(TurnPipeline):
         self._servers: dict[StageKind, StageServer] = {}
         self._clients: dict[tuple[str, str], RestClient] = {}
         self._history: list[dict[str, Any]] = []
+        self._before = 0
 
     @abstractmethod
     async def _answer(self, turn: TurnRun, question: AudioClip) -> list[dict[str, Any]]:
@@ -122,6 +123,9 @@ class HeardHere(TurnPipeline):
     async def _reset(self) -> None:
         self._history = []
 
+    async def _take_back(self) -> None:
+        del self._history[self._before :]
+
     async def _aclose(self) -> None:
         clients, self._clients = self._clients, {}
         for client in clients.values():
@@ -144,6 +148,7 @@ class HeardHere(TurnPipeline):
     # --- a turn -------------------------------------------------------------------------------------------------
 
     async def _live(self, turn: TurnRun, clip: AudioClip) -> None:
+        self._before = len(self._history)
         speaking = await asyncio.to_thread(Speaking, clip)
         if speaking.silent:
             turn.finish("no_speech", NO_SAMPLES)

@@ -17,6 +17,7 @@ from realtime_nb.session.settings import session_settings
 from realtime_nb.timing.marks import Route
 from realtime_nb.transport.base import Transport
 
+from .base import Status
 from .session_turn import SessionTurn
 from .speaking import Speaking
 from .stage_server import StageEndpoint, StageServer, find_server
@@ -44,6 +45,7 @@ class RealtimePipeline(TurnPipeline):
         self._at = session or StageEndpoint()
         self._open_transport = open_transport
         self._session: Session | None = None
+        self._before: set[str] = set()
 
     @property
     def session(self) -> Session | None:
@@ -66,7 +68,10 @@ class RealtimePipeline(TurnPipeline):
         for tool in self.toolbox:
             self._session.tools.add(tool)
         announced = msgspec.structs.replace(server.endpoint, model=self._session.model or server.endpoint.model)
-        self._settle_provenance({"session": server._replace(endpoint=announced)}, detector="the server's")
+        detector = "the server's"
+        if server.vad is not None:
+            detector = (await asyncio.to_thread(server.vad)).capabilities.name
+        self._settle_provenance({"session": server._replace(endpoint=announced)}, detector=detector)
 
     def _settings(self) -> dict[str, Any]:
         return session_settings(
@@ -77,20 +82,21 @@ class RealtimePipeline(TurnPipeline):
         )
 
     async def _live(self, turn: TurnRun, clip: AudioClip) -> None:
+        session = self._session
+        assert session is not None
+        self._before = {str(item.id) for item in session.conversation.items}
         speaking = await asyncio.to_thread(Speaking, clip)
         if speaking.silent:
             turn.finish("no_speech", NO_SAMPLES)
             return
-        session = self._session
-        assert session is not None
-        before = {str(item.id) for item in session.conversation.items}
-        completed = False
+        live = SessionTurn(session, turn, timeout_s=self.timeouts.session_s, thinks_in_words=bool(session.engine))
+        status: Status = "failed"
         try:
-            live = SessionTurn(session, turn, timeout_s=self.timeouts.session_s, thinks_in_words=bool(session.engine))
-            completed = await live.run(speaking)
+            status, error = await live.run(speaking)
         finally:
-            if not completed:
-                await asyncio.shield(asyncio.ensure_future(self._forget(session, before)))
+            if status != "completed":
+                await asyncio.shield(asyncio.ensure_future(self._forget(session, self._before)))
+        turn.finish(status, error)
 
     async def _forget(self, session: Session, kept: set[str]) -> None:
         """Take back what the session got since; a session that cannot is closed, and opened anew by the next turn."""
@@ -103,6 +109,10 @@ class RealtimePipeline(TurnPipeline):
                         await session.conversation.item.delete(str(item.id))
         except RealtimeError:
             await session.aclose()
+
+    async def _take_back(self) -> None:
+        if self._session is not None:
+            await self._forget(self._session, self._before)
 
     async def _reset(self) -> None:
         if self._session is not None:

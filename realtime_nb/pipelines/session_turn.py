@@ -18,7 +18,7 @@ from realtime_nb.session.turn import Turn
 from realtime_nb.session.turn_timeline import rendered_moment
 from realtime_nb.timing.clock import monotonic_ms
 
-from .base import ToolUse
+from .base import Status, ToolUse
 from .speaking import Speaking
 from .turn_pipeline import NO_SPEECH, NO_WORDS
 from .turn_run import StageFailed, TurnRun
@@ -56,17 +56,16 @@ class SessionTurn:
         self._user_items: list[str] = []
         self._words: dict[str, str] = {}
 
-    async def run(self, speaking: Speaking) -> bool:
-        """Speak, wait for the answer, and finish the turn; True when it completed.
+    async def run(self, speaking: Speaking) -> tuple[Status, str | None]:
+        """Speak, wait for the answer, and return how it went; `turn.finish` is the caller's.
 
         Raises:
-            StageFailed: it did not.
+            StageFailed: it did not complete.
         """
         remove = self._session.observe(self)
         try:
             if not await self._speak(speaking):
-                self._turn.finish("no_speech", NO_SPEECH)
-                return False
+                return "no_speech", NO_SPEECH
             answer = await self._answered()
             await self._await_words()
             await self._await_sound(answer)
@@ -75,10 +74,8 @@ class SessionTurn:
             if not self._thinks_in_words:
                 self._turn.marks.parallel = ("transcript",)
             if self._transcript is not None and not self._transcript.strip() and not answer.audio.duration_ms:
-                self._turn.finish("no_speech", NO_WORDS)
-                return False
-            self._turn.finish("completed")
-            return True
+                return "no_speech", NO_WORDS
+            return "completed", None
         finally:
             remove()
 

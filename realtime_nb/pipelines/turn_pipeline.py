@@ -20,7 +20,7 @@ from realtime_nb.timing.marks import Route
 from realtime_nb.transport.network import NetworkProfile, network_profile
 
 from .across import on_runtime
-from .base import PipelineEvent, Provenance
+from .base import Finished, PipelineEvent, Provenance
 from .stage_server import StageServer
 from .tool_use import toolbox_of
 from .turn_run import TurnRun
@@ -84,6 +84,7 @@ class TurnPipeline(ABC):
         self.network = network_profile(network)
         self.provenance = Provenance(route=self.route, endpoints={}, models={})
         self._busy = False
+        self._ticket: object = None
 
     # --- for everybody ------------------------------------------------------------------------------------------
 
@@ -101,7 +102,18 @@ class TurnPipeline(ABC):
         Raises:
             RealtimeError: another turn is still running, or the pipeline cannot start.
         """
-        return on_runtime(lambda: self._run(clip))
+        return self._events(clip, object())
+
+    async def _events(self, clip: AudioClip, ticket: object) -> AsyncGenerator[PipelineEvent, None]:
+        finished = False
+        try:
+            async with contextlib.aclosing(on_runtime(lambda: self._run(clip, ticket))) as events:
+                async for event in events:
+                    finished = finished or isinstance(event, Finished)
+                    yield event
+        finally:
+            if not finished:  # the turn may have come to its end meanwhile, unseen
+                await runtime().call(self._void(ticket))
 
     async def reset(self) -> None:
         """Forget the earlier turns."""
@@ -121,12 +133,20 @@ class TurnPipeline(ABC):
         """Do one turn to `turn.finish`; restore the history when it does not complete."""
 
     @abstractmethod
+    async def _take_back(self) -> None:
+        """Forget the last turn."""
+
+    @abstractmethod
     async def _reset(self) -> None: ...
 
     @abstractmethod
     async def _aclose(self) -> None: ...
 
-    async def _run(self, clip: AudioClip) -> AsyncGenerator[PipelineEvent, None]:
+    async def _void(self, ticket: object) -> None:
+        if self._ticket is ticket and not self._busy:
+            await self._take_back()
+
+    async def _run(self, clip: AudioClip, ticket: object) -> AsyncGenerator[PipelineEvent, None]:
         if self._busy:
             raise RealtimeError(
                 "A pipeline does one turn at a time.", what_now="Wait for the turn, or make another pipeline."
@@ -134,6 +154,7 @@ class TurnPipeline(ABC):
         self._busy = True
         try:
             await self._start()
+            self._ticket = ticket
             turn = TurnRun(self.route)
             async with contextlib.aclosing(turn.events(self._live(turn, clip))) as events:
                 async for event in events:
