@@ -22,6 +22,7 @@ from realtime_nb.session.endpoint import Endpoint
 from realtime_nb.session.event_log import LoggedEvent
 from realtime_nb.session.opening import open_session
 from realtime_nb.session.output_audio import WireAudioDecoder
+from realtime_nb.session.owner import SessionOwner
 from realtime_nb.session.session import Session
 from realtime_nb.transport.memory import MemoryTransport, memory_pair
 
@@ -105,8 +106,7 @@ async def watch_again(recording: Recording, pace: Pace) -> Session:
     ours, theirs = memory_pair()
     conductor = _Conductor(recording, pace, theirs)
     session = await _opened(recording, ours, conductor.greet())
-    conductor.session = session
-    session._owner.chore(conductor.run())
+    session._owner.chore(conductor.run(session._owner))
     return session
 
 
@@ -152,7 +152,6 @@ class _Conductor:
         self._decoder = WireAudioDecoder()
         self._first_ms = 0.0
         self._arrived = asyncio.Event()
-        self.session: Session | None = None
 
     async def greet(self) -> None:
         """Say what the server said first, so that the session is open."""
@@ -162,11 +161,9 @@ class _Conductor:
                 await self._server_end.send(_frame(line))
                 return
 
-    async def run(self) -> None:
-        """Do everything else, then close the session."""
-        session = self.session
-        assert session is not None
-        session.observe(self)
+    async def run(self, owner: SessionOwner) -> None:
+        """Do everything else, then close the session. Holds its owner only: a session that is dropped closes."""
+        owner.observers.add(self)
         reading = asyncio.create_task(self._drain())
         began_s = self._pace.loop.time()
         marks = iter(await asyncio.to_thread(lambda: list(self._recording.marks())))
@@ -174,14 +171,14 @@ class _Conductor:
         try:
             while (line := await self._next()) is not None:
                 while mark is not None and mark.time_ns <= line.time_ns:
-                    self._mark(session, mark)
+                    self._mark(owner, mark)
                     mark = next(marks, None)
                 await self._pace.until(began_s, line.time_ns / 1e6 - self._first_ms)
-                await self._do(session, line)
+                await self._do(owner, line)
         finally:
             reading.cancel()
             await asyncio.wait([reading])
-        session.close()
+        owner.request_close()
 
     async def _next(self) -> RecordedEvent | None:
         if not self._read:
@@ -199,9 +196,9 @@ class _Conductor:
         if logged.direction == "received":
             self._arrived.set()
 
-    async def _do(self, session: Session, line: RecordedEvent) -> None:
+    async def _do(self, owner: SessionOwner, line: RecordedEvent) -> None:
         if line.direction == "sent":
-            self._send(session, line)
+            self._send(owner, line)
             return
         kind = (line.event or {}).get("type")
         if kind == "session.created":
@@ -210,7 +207,7 @@ class _Conductor:
         await self._server_end.send(_frame(line))
         await self._arrived.wait()
 
-    def _send(self, session: Session, line: RecordedEvent) -> None:
+    def _send(self, owner: SessionOwner, line: RecordedEvent) -> None:
         """Send what the client sent; what the session would not send by hand is left to it."""
         kind = (line.event or {}).get("type")
         if kind in BY_ITSELF:
@@ -218,14 +215,14 @@ class _Conductor:
         with contextlib.suppress(RealtimeError):
             event = decode_client_event(_frame(line))
             if isinstance(event, InputAudioBufferAppend):
-                session._owner.hear(self._decoder.decode(event.audio, session.config.audio.input.format))
-            session._owner.send(event)
+                owner.hear(self._decoder.decode(event.audio, owner.protocol.config.audio.input.format))
+            owner.send(event)
 
-    def _mark(self, session: Session, mark: Mark) -> None:
-        if mark.name == "interrupted" and session._owner.output.player is None:
+    def _mark(self, owner: SessionOwner, mark: Mark) -> None:
+        if mark.name == "interrupted" and owner.output.player is None:
             key = PlaybackKey(str(mark.details.get("item_id", "")), int(mark.details.get("content_index", 0)))
             reason, heard_ms = mark.details.get("reason", "button"), int(mark.details.get("heard_ms", 0))
-            session._owner.turns.interrupted(key, reason, heard_ms, session.now_ms())
+            owner.turns.interrupted(key, reason, heard_ms, owner.now_ms())
 
     async def _drain(self) -> None:
         """Take what the session sends: it was sent before, and was answered."""

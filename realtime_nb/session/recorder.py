@@ -17,13 +17,13 @@ from realtime_nb.recording.secrets import Scrubber, bare_url
 from realtime_nb.recording.writer import RecordingWriter, manifest_for
 
 from .event_log import LoggedEvent
-from .observers import Observers
 from .owner_loop import call_soon
 from .playback_report import RenderedAt
 from .reconnect import StateRestored
 from .tool_runner import ToolResult
 
 if TYPE_CHECKING:
+    from .owner import SessionOwner
     from .session import Session
 
 USER, ASSISTANT = 0, 1
@@ -138,19 +138,19 @@ class SessionRecorder:
         self._mark("ended", now_ms, {"message": error.message})
         self.writer.finish(error.message)
 
-    def begin(self, session: Session) -> None:
+    def begin(self, owner: SessionOwner) -> None:
         """Take over: write the events that the session still holds, and follow it from now on. On its loop."""
-        now_ms = session.now_ms()
-        self._now_ms = session.now_ms
+        now_ms = owner.now_ms()
+        self._now_ms = owner.now_ms
         without_audio = 0
-        for logged in session.events:
+        for logged in owner.log:
             self.on_event(logged)
             without_audio += logged.audio_left_out_bytes > 0
-        gone = {"events_gone": session.events.dropped, "events_without_audio": without_audio}
+        gone = {"events_gone": owner.log.dropped, "events_without_audio": without_audio}
         self._mark("recording_began", now_ms, gone)
-        session.observe(self)
-        if session.closed_reason is not None:
-            self.on_ended(session.closed_reason, now_ms)
+        owner.observers.add(self)
+        if owner.ended is not None:
+            self.on_ended(owner.ended, now_ms)
 
     _now_ms = staticmethod(lambda: 0.0)
 
@@ -162,11 +162,11 @@ def record(
     session: Session,
     path: str | os.PathLike[str],
     *,
-    observers: Observers,
+    owner: SessionOwner,
     redact: tuple[Redaction, ...] = (),
     secrets: tuple[str, ...] = (),
 ) -> RecordingWriter:
-    """Begin to record a session. See `Session.record`."""
+    """Begin to record a session. See `Session.record`. Nothing here holds the session: dropped, it still closes."""
     from realtime_nb import __version__
 
     scrubber = Scrubber((*secrets, *(os.environ.get(name, "") for name in KEY_VARIABLES)))
@@ -182,10 +182,14 @@ def record(
     def tell(failure: OSError) -> None:
         problem = f"The recording to {Path(path)} stopped: {failure.strerror or failure}."
         notice = ("on_notice", "warning", problem, "The session goes on; what was written stays readable.")
-        call_soon(session.loop, observers.tell, *notice)
+        call_soon(owner.loop, owner.observers.tell, *notice)
 
     writer = RecordingWriter(path, manifest, scrubber=scrubber, on_failure=tell)
-    call_soon(session.loop, SessionRecorder(writer).begin, session)
+    recorder = SessionRecorder(writer)
+    if owner.loop.is_closed():
+        recorder.begin(owner)
+    else:
+        call_soon(owner.loop, recorder.begin, owner)
     return writer
 
 

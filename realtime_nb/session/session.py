@@ -285,7 +285,7 @@ class Session:
             ConfigurationError: nothing can be written there. When the disk fails later, observers get a warning and the
                 session goes on.
         """
-        writer = record(self, path, observers=self._owner.observers, redact=redact, secrets=self._secrets)
+        writer = record(self, path, owner=self._owner, redact=redact, secrets=self._secrets)
         self.recordings.append(writer)
         return writer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import json
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from realtime_nb.replay.reader import Recording
 from realtime_nb.session.endpoint import Endpoint
 from realtime_nb.session.opening import open_session
 from realtime_nb.session.playback_report import RenderedAt
+from realtime_nb.session.session import Session
 from realtime_nb.session.settings import session_settings
 from realtime_nb.testing.scripted_server import Reply, ScriptedServer
-from tests.session.test_session import HandPlayer, talking, tone, until
+from tests.session.test_session import HERE, HandPlayer, talking, tone, until
 
 pytestmark = pytest.mark.anyio
 
@@ -234,3 +236,27 @@ async def test_tool_runs_and_true_ends_of_speech_come_back(tmp_path: Path) -> No
     assert sum(s.duration_ms for s in timeline.stages) + timeline.unattributed_ms == pytest.approx(
         timeline.voice_to_voice_ms
     )
+
+
+async def test_a_recorded_session_that_is_dropped_closes_and_its_recording_is_complete(tmp_path: Path) -> None:
+    server = ScriptedServer()
+    async with server.running():
+        session = await open_session(HERE, settings=session_settings(), open_transport=server.open)
+        writer = await asyncio.to_thread(session.record, tmp_path / "r")
+        await session.ask("hello")
+        del session
+        gc.collect()
+        await asyncio.to_thread(writer._thread.join, 20)
+    recording = await asyncio.to_thread(Recording.open, tmp_path / "r")
+    assert (recording.notes, recording.manifest.ended) == ([], "The session was closed.")
+
+
+def test_a_session_whose_loop_is_gone_can_still_be_recorded(tmp_path: Path) -> None:
+    async def talk() -> Session:
+        async with talking(ScriptedServer()) as session:
+            await session.ask("hello")
+        return session
+
+    session = asyncio.run(talk())
+    session.record(tmp_path / "r").close()
+    assert [turn.user_transcript for turn in Recording.open(tmp_path / "r").turns()] == ["hello"]
