@@ -13,6 +13,7 @@ from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import Pipeline, PipelineEvent
 from realtime_nb.pipelines.stage_server import without_credentials
+from realtime_nb.studies.blocking import run_blocking
 from realtime_nb.studies.clip_names import Clips, fingerprint, named_clips
 from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.journal import Head, Journal
@@ -118,11 +119,7 @@ def compare_now(
     Raises:
         ConfigurationError: called where a loop runs, as in a notebook: `await compare(...)` there.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(compare(clips, pipelines, repeats, seed, **rest))
-    raise ConfigurationError("A loop is running here.", what_now="Use `await compare(...)`.")
+    return run_blocking(lambda: compare(clips, pipelines, repeats, seed, **rest), instead="await compare(...)")
 
 
 def _lanes(pipelines: Pipelines, options: dict[str, Any]) -> dict[str, Lane]:

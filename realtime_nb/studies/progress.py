@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Callable
 from typing import Protocol
 
 from realtime_nb.errors import MissingExtra
@@ -63,6 +66,32 @@ class Bar:
 
     def close(self) -> None:
         self._bar.close()
+
+
+class OnLoop:
+    """Tells another one on its own loop: a bar in a notebook is a widget, and threads leave widgets alone.
+
+    Args:
+        progress: it.
+        loop: where it lives; when that is closed, nothing is told any more.
+    """
+
+    def __init__(self, progress: Progress, loop: asyncio.AbstractEventLoop) -> None:
+        self._progress = progress
+        self._loop = loop
+
+    def began(self, row: Row) -> None:
+        self._call(lambda: self._progress.began(row))
+
+    def ended(self, row: Row) -> None:
+        self._call(lambda: self._progress.ended(row))
+
+    def close(self) -> None:
+        self._call(self._progress.close)
+
+    def _call(self, tell: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(tell)
 
 
 def progress_for(total: int, wanted: bool | None) -> Progress:

@@ -16,12 +16,13 @@ from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import Pipeline
 from realtime_nb.pipelines.stage_server import without_credentials
 from realtime_nb.studies.bench import Build, Orders, close_bench, do_round
+from realtime_nb.studies.blocking import run_blocking
 from realtime_nb.studies.clip_names import Clips, fingerprint, named_clips
 from realtime_nb.studies.cluster import Cluster
 from realtime_nb.studies.journal import Head
 from realtime_nb.studies.plan import rounds_of
 from realtime_nb.studies.prices import PRICES, Prices
-from realtime_nb.studies.progress import Progress, progress_for
+from realtime_nb.studies.progress import OnLoop, Progress, progress_for
 from realtime_nb.studies.provenance import provenance_now
 from realtime_nb.studies.rows import Row
 from realtime_nb.studies.runs import Rules
@@ -134,7 +135,8 @@ class Study:
         rounds = [left for each in self.rounds if (left := tuple(row for row in each if row.run not in done))]
         orders = Orders(sitting=uuid.uuid4().hex, build=self._build, rules=self._rules, prices=self._prices)
         bar = progress_for(sum(map(len, rounds)), progress)
-        work = asyncio.create_task(asyncio.to_thread(self._work, client, rounds, orders, stopped, bar))
+        told = OnLoop(bar, asyncio.get_running_loop())
+        work = asyncio.create_task(asyncio.to_thread(self._work, client, rounds, orders, stopped, told))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -148,8 +150,12 @@ class Study:
         return self.results
 
     def run_now(self, client: Any = None, *, progress: bool | None = None) -> StudyResults:
-        """Do what `run` does and block until it is done, for scripts."""
-        return asyncio.run(self.run(client, progress=progress))
+        """Do what `run` does and block until it is done, for scripts.
+
+        Raises:
+            ConfigurationError: called where a loop runs, as in a notebook.
+        """
+        return run_blocking(lambda: self.run(client, progress=progress), instead="await study.run(...)")
 
     def _work(
         self,

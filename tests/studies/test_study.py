@@ -16,6 +16,7 @@ from realtime_nb.errors import ConfigurationError, RealtimeError
 from realtime_nb.pipelines.base import Pipeline
 from realtime_nb.studies import bench, study
 from realtime_nb.studies.parquet import Parts, schema
+from realtime_nb.studies.progress import NoProgress
 from realtime_nb.studies.rows import COLUMNS, Row
 from realtime_nb.studies.study import Study, build_pipeline
 from realtime_nb.studies.study_folder import read_missing
@@ -181,6 +182,35 @@ def test_only_so_many_pipelines_are_open_at_once(tmp_path: Path, monkeypatch: py
 
     small(tmp_path, build=build, silence_duration_ms=[1, 2, 3], repeats=1).run_now(progress=False)
     assert all(each.closed for each in made)
+
+
+def test_progress_is_told_on_the_loop_of_the_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Bar(NoProgress):
+        def __init__(self) -> None:
+            self.told: list[tuple[Row, int]] = []
+            self.closed = False
+
+        def ended(self, row: Row) -> None:
+            assert not self.closed
+            self.told.append((row, threading.get_ident()))
+
+        def close(self) -> None:
+            self.closed = True
+
+    bar = Bar()
+    monkeypatch.setattr(study, "progress_for", lambda total, wanted: bar)
+    small(tmp_path).run_now()
+    assert bar.closed
+    assert len(bar.told) == 12
+    assert {thread for _, thread in bar.told} == {threading.get_ident()}
+
+
+def test_the_blocking_form_is_refused_where_a_loop_runs(tmp_path: Path) -> None:
+    async def cell() -> None:
+        small(tmp_path).run_now()
+
+    with pytest.raises(ConfigurationError, match="await study.run"):
+        asyncio.run(cell())
 
 
 def test_keys_are_in_no_file(tmp_path: Path) -> None:
