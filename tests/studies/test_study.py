@@ -209,7 +209,7 @@ def test_the_blocking_form_is_refused_where_a_loop_runs(tmp_path: Path) -> None:
     async def cell() -> None:
         small(tmp_path).run_now()
 
-    with pytest.raises(ConfigurationError, match="await study.run"):
+    with pytest.raises(ConfigurationError, match=r"await study\.run"):
         asyncio.run(cell())
 
 
