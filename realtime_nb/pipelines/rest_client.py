@@ -53,9 +53,12 @@ class RestClient:
         self.server = server
         self._warm_ms = float("-inf")
         limits = http_library().Limits(keepalive_expiry=KEEP_ALIVE_S)
-        carrier: Any = transport or http_library().AsyncHTTPTransport(limits=limits)
-        carrier = carrier if network is None else NetworkTransport(carrier, network)
-        http: Any = openai.DefaultAsyncHttpxClient(transport=carrier, event_hooks={"request": [_trace_upload]})
+        options: dict[str, Any] = {"limits": limits, "event_hooks": {"request": [_trace_upload]}}
+        if network is not None:
+            transport = NetworkTransport(transport or http_library().AsyncHTTPTransport(limits=limits), network)
+        if transport is not None:  # without one the client finds the environment's proxies
+            options["transport"] = transport
+        http: Any = openai.DefaultAsyncHttpxClient(**options)
         self.sdk: AsyncOpenAI = openai.AsyncOpenAI(
             base_url=server.rest_url, api_key=server.endpoint.api_key or "none", max_retries=0, http_client=http
         )

@@ -129,3 +129,11 @@ async def test_servers_are_chosen_as_sessions_choose_them(monkeypatch: pytest.Mo
 
 def test_addresses_are_said_without_secrets() -> None:
     assert without_credentials("https://user:pass@[::1]:8443/v1?key=1") == "https://[::1]:8443/v1"
+
+
+async def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    client = RestClient(SERVER)
+    carriers = [type(carrier).__name__ for carrier in client.sdk._client._mounts.values()]
+    await client.aclose()
+    assert "AsyncHTTPTransport" in carriers
