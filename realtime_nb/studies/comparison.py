@@ -25,7 +25,19 @@ from realtime_nb.timing.marks import ROUTES
 SCHEMA = 1
 SWEPT = ("network", "silence_duration_ms", "endpoint")
 """Columns that tell cases apart where a pipeline has several of them, and are what is compared where it has one."""
-SUMMARY_COLUMNS = ("pipeline", "n", "missing", "failed", "flagged", "p50_ms", "low_ms", "high_ms", "p90_ms", "p95_ms")
+SUMMARY_COLUMNS = (
+    "pipeline",
+    "n",
+    "missing",
+    "failed",
+    "no_speech",
+    "flagged",
+    "p50_ms",
+    "low_ms",
+    "high_ms",
+    "p90_ms",
+    "p95_ms",
+)
 
 
 class Comparison:
@@ -104,7 +116,8 @@ class Comparison:
             name,
             len(values),
             sum(row.status == "missing" for row in rows),
-            sum(row.status not in ("missing", "completed") for row in rows),
+            sum(row.status in ("failed", "timed_out") for row in rows),
+            sum(row.status == "no_speech" for row in rows),
             sum(bool(row.flags) for row in rows),
             statistics.percentile(values, 50),
             middle.low if middle else None,

@@ -29,18 +29,23 @@ def test_the_summary_counts_what_it_leaves_out() -> None:
         row(flags="transcript came 3.0 ms before committed", run=8),
         row(status="missing", error="stopped by the user", voice_to_voice_ms=None, run=9),
         row(voice_to_voice_ms=None, run=10),
+        row(status="no_speech", error="no speech was heard", voice_to_voice_ms=None, run=11),
+        row(status="timed_out", error="too late", voice_to_voice_ms=None, run=12),
     ]
     (line,) = Comparison(rows).summary()
-    assert (line["n"], line["missing"], line["failed"], line["flagged"]) == (7, 1, 1, 1)
+    counts = [line[name] for name in ("n", "missing", "failed", "no_speech", "flagged")]
+    assert counts == [7, 1, 2, 1, 1]
     assert line["p50_ms"] == 1000
     assert 900 <= line["low_ms"] <= 1000 <= line["high_ms"] <= 1100
     missing = Comparison(rows).missing()
-    assert [each["run"] for each in missing] == [7, 8, 9, 10]
+    assert [each["run"] for each in missing] == [7, 8, 9, 10, 11, 12]
     assert [each["why"] for each in missing] == [
         "the key was refused",
         "transcript came 3.0 ms before committed",
         "stopped by the user",
         "voice-to-voice could not be measured",
+        "no speech was heard",
+        "too late",
     ]
 
 
