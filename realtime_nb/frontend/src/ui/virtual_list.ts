@@ -2,6 +2,7 @@ import type { Scope } from "../core/scope.ts";
 import { h } from "./dom.ts";
 
 const OVERSCAN = 6;
+const FRAMES_WATCHED = 60;
 
 export interface ListRow {
   key: string;
@@ -21,6 +22,8 @@ export class VirtualList<T extends ListRow> {
   #chosen = "";
   #follow = true;
   #pending = false;
+  #watched = 0;
+  #drawnAt = "";
   #id = `rnb-list-${Math.random().toString(36).slice(2)}`;
 
   constructor(scope: Scope, label: string, build: (row: T) => HTMLElement, opened: (row: T, pressed: boolean) => void) {
@@ -37,8 +40,8 @@ export class VirtualList<T extends ListRow> {
       if (contentRect.height === 0) return;
       this.#built.clear();
       this.#request();
-      // A list that was hidden (a theme is being switched) gets its scroll position back a moment after its size.
-      scope.timeout(() => this.#request(), 50);
+      if (this.#watched === 0) this.#watch();
+      this.#watched = FRAMES_WATCHED;
     });
     scope.listen<MouseEvent>(this.element, "click", (event) => this.#onClick(event));
     scope.listen<KeyboardEvent>(this.element, "keydown", (event) => this.#onKey(event));
@@ -74,10 +77,24 @@ export class VirtualList<T extends ListRow> {
     });
   }
 
+  /** A list that was hidden (a theme is being switched) gets its scroll position back some frames after its size, silently. */
+  #watch(): void {
+    this.#scope.frame(() => {
+      if (this.#place() !== this.#drawnAt) this.#request();
+      this.#watched -= 1;
+      if (this.#watched > 0) this.#watch();
+    });
+  }
+
+  #place(): string {
+    return `${this.element.scrollTop}/${this.element.clientHeight}`;
+  }
+
   #layout(): void {
     const height = this.rowHeight;
     this.#space.style.height = `${this.#rows.length * height}px`;
     if (this.#follow) this.element.scrollTop = this.element.scrollHeight;
+    this.#drawnAt = this.#place();
     const first = Math.max(0, Math.floor(this.element.scrollTop / height) - OVERSCAN);
     const count = Math.ceil((this.element.clientHeight || 240) / height) + 2 * OVERSCAN;
     const visible = this.#rows.slice(first, first + count);

@@ -1,0 +1,41 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { Scope } from "../src/core/scope.ts";
+import { VirtualList } from "../src/ui/virtual_list.ts";
+
+let resized: (entries: { contentRect: { height: number } }[]) => void = () => {};
+let scope: Scope;
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("ResizeObserver", class {
+    constructor(run: typeof resized) {
+      resized = run;
+    }
+    observe(): void {}
+    disconnect(): void {}
+  });
+  scope = new Scope();
+});
+afterEach(() => {
+  scope.dispose();
+  expect(scope.size).toBe(0);
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+it("draws again when a list that was hidden gets its place back, without an event, some frames later", async () => {
+  const list = new VirtualList(scope, "Rows", ({ key }: { key: string }) => Object.assign(document.createElement("div"), { textContent: key }), () => {});
+  document.body.append(list.element);
+  Object.defineProperty(list.element, "clientHeight", { value: 240 });
+  list.show(Array.from({ length: 500 }, (_, index) => ({ key: `row-${index}` })));
+  list.element.dispatchEvent(Object.assign(new Event("keydown", { cancelable: true }), { key: "Home" }));
+  await vi.advanceTimersByTimeAsync(50);
+  const drawn = (): string[] => [...list.element.querySelectorAll("[role=option]")].map((each) => each.textContent ?? "");
+  expect(drawn()[0]).toBe("row-0");
+  resized([{ contentRect: { height: 240 } }]);
+  await vi.advanceTimersByTimeAsync(300);
+  list.element.scrollTop = 24 * 300;
+  await vi.advanceTimersByTimeAsync(50);
+  expect(drawn()).toContain("row-305");
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(vi.getTimerCount()).toBe(0);
+});
