@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -82,7 +83,7 @@ async def _serve(chosen: argparse.Namespace) -> int:
             print(f"note: {note}", file=sys.stderr)
         print(f"listening on {server.url}", flush=True)
         if chosen.speed == "step":
-            loop.add_reader(sys.stdin, _enter, loop, server.pace)
+            loop.add_reader(sys.stdin.fileno(), _enter, loop, server.pace)
         await stop.wait()
     finally:
         await server.aclose()
@@ -90,8 +91,9 @@ async def _serve(chosen: argparse.Namespace) -> int:
 
 
 def _enter(loop: Any, pace: Pace) -> None:
-    """Take a line of the terminal; its end ends the steps."""
-    if sys.stdin.readline():
-        pace.step()
+    """Take what was typed, a step for each line; the end of the input ends the steps."""
+    typed = os.read(sys.stdin.fileno(), 4096)
+    if typed:
+        pace.step(typed.count(b"\n"))
     else:
-        loop.remove_reader(sys.stdin)
+        loop.remove_reader(sys.stdin.fileno())

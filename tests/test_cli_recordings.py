@@ -51,6 +51,19 @@ def test_replay_serves_until_told_to_stop(made: Path) -> None:
         assert process.wait(30) == 0
 
 
+def test_stepped_every_line_lets_one_event_go(made: Path) -> None:
+    command = [sys.executable, "-m", "realtime_nb.cli", "replay", str(made), "--port", "0", "--speed", "step"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        url = process.stdout.readline().split()[-1]
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert asyncio.run(_first_event(url)) == "session.created"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
 async def _first_event(url: str) -> str:
     session = await open_session(Endpoint(choice="url", base_url=url, model="any"), settings={})
     try:

@@ -30,6 +30,8 @@ SECRET_KEYS = frozenset(
     }
 )
 """Names under which a value is removed wherever it stands (`-` counts as `_`)."""
+SCHEMA_KEYS = frozenset({"type", "description", "title", "format", "minLength", "maxLength", "pattern", "items"})
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+(?:;.*)?")
 _LOOKS = re.compile(
     r"(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|\bek_[A-Za-z0-9_-]{8,}|\b[sr]k-[A-Za-z0-9_-]{16,}"
@@ -64,7 +66,7 @@ class Scrubber:
         if isinstance(secret, list):
             for part in secret:
                 self.learn(part)
-        elif isinstance(secret, str) and secret != REMOVED:
+        elif isinstance(secret, str) and secret != REMOVED and not _MEDIA_TYPE.fullmatch(secret):
             bare = re.sub(r"(?i)^(?:bearer|basic)\s+", "", secret.strip())
             for form in (bare, quote(bare, safe=""), msgspec.json.encode(bare).decode()[1:-1]):
                 if len(form) >= MIN_SECRET_CHARACTERS and len(self._known) < MAX_KNOWN:
@@ -93,7 +95,7 @@ class Scrubber:
     def _learn_from(self, value: Any) -> None:
         if isinstance(value, dict):
             for key, item in value.items():
-                if _is_secret(key, value):
+                if _is_secret(key, item, value):
                     self.learn(item)
                 else:
                     self._learn_from(item)
@@ -106,7 +108,7 @@ class Scrubber:
     def _clean(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {
-                self.text(key): REMOVED if item and _is_secret(key, value) else self._clean(item)
+                self.text(key): REMOVED if item and _is_secret(key, item, value) else self._clean(item)
                 for key, item in value.items()
             }
         if isinstance(value, list):
@@ -128,9 +130,12 @@ def bare_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")) + space + said
 
 
-def _is_secret(key: str, siblings: dict[str, Any]) -> bool:
+def _is_secret(key: str, value: object, siblings: dict[str, Any]) -> bool:
+    """Whether a value is secret by its name; a transcript's tokens and the schema of a tool's argument are not."""
     name = key.lower().replace("-", "_")
-    return name in SECRET_KEYS and not (name == "token" and "logprob" in siblings)
+    if name not in SECRET_KEYS or (name == "token" and "logprob" in siblings):
+        return False
+    return not (isinstance(value, dict) and "type" in value and value.keys() <= SCHEMA_KEYS)
 
 
 def _inner_json(text: str) -> Any:

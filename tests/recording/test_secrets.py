@@ -60,6 +60,18 @@ def test_tool_arguments_are_looked_into() -> None:
     assert cleaned["output"] == '{"n": 1}'
 
 
+def test_the_schema_of_a_tool_stays_whole() -> None:
+    properties = {"api_key": {"type": "string", "description": "the key of the shop"}, "n": {"type": "integer"}}
+    tool = {"type": "function", "name": "look_up", "parameters": {"type": "object", "properties": properties}}
+    scrubber = Scrubber()
+    assert scrubber.value({"tools": [tool]}) == {"tools": [tool]}
+    assert scrubber.value({"headers": {"Accept": "application/json", "X": "hunter22"}}) == {"headers": "(removed)"}
+    assert scrubber.text("application/json the key of the shop hunter22") == (
+        "application/json the key of the shop (removed)"
+    )
+    assert scrubber.value({"secret": {"type": "x", "value": "hunter23"}}) == {"secret": "(removed)"}
+
+
 def test_the_tokens_of_a_transcript_are_words_and_stay() -> None:
     event = {"logprobs": [{"token": "hello there", "logprob": -0.1}], "usage": {"input_tokens": 3}}
     scrubber = Scrubber()
