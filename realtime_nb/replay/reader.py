@@ -247,6 +247,11 @@ class Recording:
         odd = f", {' '.join(self.notes)}" if self.notes else ""
         return f"<Recording {self.path.name}: {seconds:.1f} s, {self.manifest.created}, {self.manifest.endpoint}{odd}>"
 
+    def _repr_html_(self) -> str:
+        from .card import card_html
+
+        return card_html(self)
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
 

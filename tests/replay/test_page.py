@@ -90,6 +90,15 @@ def test_the_data_says_what_the_timelines_say(page: str) -> None:
     assert len(rows) < 200  # type: ignore[arg-type]  # of 1300 events: audio between two others is one row
 
 
+def test_in_a_cell_it_shows_its_turns_and_no_html_of_theirs(tmp_path: Path) -> None:
+    path = make_recording(tmp_path / "r", turns=21, answer="<b>on</b> its way", question="where")
+    shown = Recording.open(path)._repr_html_()
+    assert shown.count("770 ms") == 20
+    assert "and 1 more turns" in shown
+    assert "&lt;b&gt;on" in shown
+    assert "Simulated" in shown
+
+
 def test_a_silent_recording_and_a_bad_path_are_fine_and_said(tmp_path: Path) -> None:
     path = make_recording(tmp_path / "r", turns=1)
     (path / "audio.wav").unlink()
