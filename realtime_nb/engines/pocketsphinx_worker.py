@@ -272,13 +272,20 @@ class Recogniser:
             utterance = self._closing.popleft()
             if utterance.domain_open:
                 utterance.domain.end_utt()
-            idle = self._idle_domain.get(utterance.vocabulary, [])
-            room = sum(map(len, self._idle_domain.values())) < MAX_IDLE_DOMAIN_DECODERS
-            if room and len(idle) < MAX_IDLE_A_VOCABULARY and utterance.vocabulary in self._models:
-                self._idle_domain.setdefault(utterance.vocabulary, []).append(utterance.domain)
+            self._keep(utterance.vocabulary, utterance.domain)
             if utterance.general is not None:
                 utterance.general.end_utt()
                 self._idle_general.append(utterance.general)
+
+    def _keep(self, vocabulary: Vocabulary, domain: Any) -> None:
+        """Put a decoder back; if there are too many, the vocabulary used longest ago gives up one of its own."""
+        if vocabulary not in self._models or len(self._idle_domain.get(vocabulary, ())) >= MAX_IDLE_A_VOCABULARY:
+            return
+        self._models.move_to_end(vocabulary)
+        self._idle_domain.setdefault(vocabulary, []).append(domain)
+        if sum(map(len, self._idle_domain.values())) > MAX_IDLE_DOMAIN_DECODERS:
+            oldest = next(known for known in self._models if self._idle_domain.get(known))
+            self._idle_domain[oldest].pop()
 
     def _model(self, vocabulary: Vocabulary) -> language_model.DomainModel:
         if vocabulary not in self._models:

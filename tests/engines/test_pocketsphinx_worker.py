@@ -145,18 +145,21 @@ def test_models_of_sessions_are_bounded(recogniser: Recogniser) -> None:
     assert () in recogniser._models
 
 
-def test_idle_decoders_of_all_vocabularies_together_are_bounded(
+def test_idle_decoders_of_all_vocabularies_together_are_bounded_and_the_latest_stay(
     recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pocketsphinx_worker, "MAX_IDLE_DOMAIN_DECODERS", 3)
-    recogniser._idle_domain.clear()
-    for stream, word in enumerate(["", "", "zorbon", "zorbonk", "zorbonks"]):
+    monkeypatch.setattr(recogniser, "_idle_domain", {})
+    for stream, word in enumerate(["zorbon", "zorbonk", "", "zorbonks", ""]):
         recogniser.open({"stream": stream, "vocabulary": [word] if word else []})
     for stream in range(5):
         recogniser.close_stream({"stream": stream})
     while recogniser.idle():
         pass
-    assert sum(map(len, recogniser._idle_domain.values())) == 3
+    assert {vocabulary: len(idle) for vocabulary, idle in recogniser._idle_domain.items() if idle} == {
+        (): 2,
+        ("zorbonks",): 1,
+    }
 
 
 def test_audio_of_a_very_long_turn_is_forgotten(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
