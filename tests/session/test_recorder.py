@@ -14,6 +14,7 @@ import pytest
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConnectionLost
+from realtime_nb.replay.export_html import page_html
 from realtime_nb.replay.reader import Recording
 from realtime_nb.session.endpoint import Endpoint
 from realtime_nb.session.opening import open_session
@@ -80,6 +81,11 @@ async def test_redaction_drops_sound_and_words(tmp_path: Path) -> None:
     assert max(map(len, text.splitlines())) < 4000
     recording = await asyncio.to_thread(Recording.open, tmp_path / "r")
     assert recording.manifest.redacted == ["audio", "transcripts"]
+    page = await asyncio.to_thread(page_html, recording)
+    assert "secret words" not in page
+    assert "Left out on purpose: transcripts" in page
+    (turn,) = await asyncio.to_thread(recording.turns)
+    assert await asyncio.to_thread(lambda: (len(turn.audio.samples), turn.timeline.voice_to_voice_ms)) == (0, None)
     assert await asyncio.to_thread(lambda: len(recording.stereo())) == 0
 
 
