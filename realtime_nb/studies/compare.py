@@ -88,10 +88,10 @@ async def compare(
         AudioError: no such clip.
         MissingExtra: a progress bar was wanted and tqdm is not installed.
     """
-    asked = named_clips(clips)
+    asked = await asyncio.to_thread(named_clips, clips)
     lanes = _lanes(pipelines, options)
     plan = planned_rows({"pipeline": list(lanes), "clip": list(asked)}, repeats=repeats, seed=seed, study=name)
-    provenance = provenance_now(pipelines=lanes, seed=seed, repeats=repeats, warmups=warmups)
+    provenance = await asyncio.to_thread(provenance_now, pipelines=lanes, seed=seed, repeats=repeats, warmups=warmups)
     journal = None
     if path is not None:
         described = _described(plan, asked, repeats=repeats, seed=seed, name=name, options=options)

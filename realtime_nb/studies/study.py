@@ -147,7 +147,7 @@ class Study:
             await work
         finally:
             bar.close()
-        return self.results
+        return await asyncio.to_thread(StudyResults, self.folder.path)
 
     def run_now(self, client: Any = None, *, progress: bool | None = None) -> StudyResults:
         """Do what `run` does and block until it is done, for scripts.

@@ -103,6 +103,16 @@ def test_a_listener_that_fails_costs_no_run(caplog: pytest.LogCaptureFixture) ->
     assert "on_event failed" in caplog.text
 
 
+@pytest.mark.anyio
+async def test_the_loop_is_never_blocked(tmp_path: Path) -> None:
+    """`conftest` fails a marked test in which our code blocks."""
+    path = tmp_path / "a question.wav"
+    await asyncio.to_thread(AudioClip.silence(20).save, path)
+    for _ in range(2):
+        made = await compare([path], [FakePipeline(answer_ms=1.0)], 1, progress=False, path=tmp_path / "runs.jsonl")
+    assert [row.status for row in made.rows] == ["completed"]
+
+
 # --- what fails -------------------------------------------------------------------------------------------------
 
 

@@ -213,6 +213,14 @@ def test_the_blocking_form_is_refused_where_a_loop_runs(tmp_path: Path) -> None:
         asyncio.run(cell())
 
 
+@pytest.mark.anyio
+async def test_the_loop_is_never_blocked(tmp_path: Path) -> None:
+    """`conftest` fails a marked test in which our code blocks."""
+    made = await asyncio.to_thread(small, tmp_path, repeats=1)
+    results = await made.run(progress=False)
+    assert len(await asyncio.to_thread(lambda: list(results.rows()))) == 4
+
+
 def test_keys_are_in_no_file(tmp_path: Path) -> None:
     places = {"ours": {"url": "http://127.0.0.1:9/v1", "api_key": "sk-secret"}}
     small(tmp_path / "one", endpoints=places, repeats=1).run_now(progress=False)
