@@ -281,6 +281,13 @@ def test_a_sitting_that_ended_without_a_word_is_said(tmp_path: Path) -> None:
 # --- on a cluster -----------------------------------------------------------------------------------------------
 
 
+def on_a_cluster(test: Any) -> Any:
+    """What Dask itself warns of on a slow machine, or when a worker is killed, is not ours."""
+    for ignored in ("ignore:Creating scratch directories", "ignore::pytest.PytestUnraisableExceptionWarning"):
+        test = pytest.mark.filterwarnings(ignored)(test)
+    return test
+
+
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
     import dask
@@ -295,6 +302,7 @@ def client() -> Iterator[Any]:
             yield connected
 
 
+@on_a_cluster
 def test_a_cluster_does_the_runs_and_says_which_worker(tmp_path: Path, client: Any) -> None:
     results = small(tmp_path, repeats=6).run_now(client, progress=False)
     rows = list(results.rows())
@@ -307,6 +315,7 @@ def test_a_cluster_does_the_runs_and_says_which_worker(tmp_path: Path, client: A
     assert all(len(workers) == 1 for workers in by_round.values()), "pairs are of one machine"
 
 
+@on_a_cluster
 def test_runs_of_a_lost_worker_are_done_again(tmp_path: Path, client: Any) -> None:
     results = small(tmp_path, build=functools.partial(deadly_once, tmp_path)).run_now(client, progress=False)
     assert (tmp_path / "died-deadly").exists()
@@ -314,6 +323,7 @@ def test_runs_of_a_lost_worker_are_done_again(tmp_path: Path, client: Any) -> No
     assert len(results.missing()) == 0
 
 
+@on_a_cluster
 def test_runs_that_kill_every_worker_are_missing_and_the_rest_is_there(tmp_path: Path, client: Any) -> None:
     """Dask also suspects what waits behind a deadly round, so that the other one is first here."""
     client.wait_for_workers(2)
