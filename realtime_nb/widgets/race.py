@@ -210,4 +210,4 @@ def _pipelines(
         return {pipeline.provenance.route: pipeline for pipeline in given}, False
     from realtime_nb.pipelines.factory import pipelines
 
-    return {made.route: made for made in pipelines(**options)}, True
+    return {made.provenance.route: made for made in pipelines(**options)}, True

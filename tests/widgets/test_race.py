@@ -10,6 +10,7 @@ import pytest
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConfigurationError, RealtimeError
+from realtime_nb.pipelines import factory
 from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.provenance import StudyProvenance
 from realtime_nb.studies.rows import Row
@@ -261,6 +262,19 @@ def test_a_race_that_cannot_start_is_a_notice(make, play, views_of) -> None:
         await views.close()
 
     play(scenario())
+
+
+def test_pipelines_of_its_own_are_closed_with_it(make, play, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list(four().values())
+    asked = []
+    monkeypatch.setattr(factory, "pipelines", lambda **options: (asked.append(options), made)[1])
+    widget = make(CLIP, network="4G")
+    assert asked == [{"network": "4G"}]
+    play(widget.run())
+    assert [pipeline.closes for pipeline in made] == [0] * 4
+    widget.close()
+    widget.close()
+    assert [pipeline.closes for pipeline in made] == [1] * 4
 
 
 def test_measured_runs_can_come_later(make, play) -> None:
