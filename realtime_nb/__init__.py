@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from .notebook.nested_loops import allow_nested_loops
     from .notebook.studio import Studio
     from .pipelines.factory import pipeline
+    from .pipelines.stage_server import StageEndpoint
+    from .replay.crosscheck import crosscheck
+    from .replay.diff import diff
     from .replay.reader import Recording
     from .session.barge_in import BargeIn
     from .session.reconnect import Reconnect
     from .session.session import Session
     from .session.turn import Turn
+    from .studies.bottleneck import text_bottleneck
     from .studies.compare import compare
     from .studies.comparison import Comparison
     from .studies.study import Study
+    from .transport.network import NetworkProfile
     from .widgets.inspector import EventInspector
     from .widgets.player import Player
     from .widgets.race import Race
@@ -46,9 +51,14 @@ _WHERE = {
     "Turn": "session.turn",
     # measurement
     "Comparison": "studies.comparison",
+    "NetworkProfile": "transport.network",
+    "StageEndpoint": "pipelines.stage_server",
     "Study": "studies.study",
     "compare": "studies.compare",
+    "crosscheck": "replay.crosscheck",
+    "diff": "replay.diff",
     "pipeline": "pipelines.factory",
+    "text_bottleneck": "studies.bottleneck",
     # widgets
     "EventInspector": "widgets.inspector",
     "Player": "widgets.player",
@@ -68,12 +78,14 @@ __all__ = [
     "BargeIn",
     "Comparison",
     "EventInspector",
+    "NetworkProfile",
     "Player",
     "Race",
     "Reconnect",
     "Recorder",
     "Recording",
     "Session",
+    "StageEndpoint",
     "Studio",
     "Study",
     "Timeline",
@@ -85,9 +97,12 @@ __all__ = [
     "clip",
     "compare",
     "connect",
+    "crosscheck",
+    "diff",
     "doctor",
     "pipeline",
     "prosody",
+    "text_bottleneck",
 ]
 
 
