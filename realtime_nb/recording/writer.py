@@ -26,7 +26,7 @@ from .secrets import Scrubber, bare_url
 from .stereo import StereoFile
 
 QUEUE_JOBS = 20_000
-FLUSH_EVERY_S = 0.25
+FLUSH_EVERY_S = 0.2
 JOBS_PER_FLUSH = 1000
 PACKAGES = ("msgspec", "numpy", "websockets")
 
@@ -82,6 +82,7 @@ class RecordingWriter:
         self._scrubber = scrubber or Scrubber()
         self._on_failure = on_failure
         self._finished = False
+        self._ending = threading.Event()
         self._ended: str | None = None
         self._offset = 0
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE_JOBS)
@@ -134,12 +135,16 @@ class RecordingWriter:
             return
         self._finished = True
         self._ended = ended
-        threading.Thread(target=self._jobs.put, args=(None,), daemon=True).start()
+        threading.Thread(target=self._end, daemon=True).start()
 
     def close(self, ended: str | None = "The recording was closed.") -> None:
         """As `finish`, and wait until the files are complete. Closing twice is fine."""
         self.finish(ended)
         self._thread.join()
+
+    def _end(self) -> None:
+        self._jobs.put(None)  # may have to wait for room
+        self._ending.set()
 
     # --- the thread ---------------------------------------------------------------------------------------------
 
@@ -156,6 +161,8 @@ class RecordingWriter:
             while self._drain():
                 for file in (self._events, self._index, self._marks, self._stereo):
                     file.flush()
+                if self._jobs.empty():
+                    self._ending.wait(FLUSH_EVERY_S)  # waking up for every event would cost more than writing it
         except OSError as failure:
             self._fail(failure)
             while self._jobs.get() is not None:
@@ -172,8 +179,8 @@ class RecordingWriter:
     def _drain(self) -> bool:
         """Run what is waiting; False when told to end."""
         with contextlib.suppress(queue.Empty):
-            for n in range(JOBS_PER_FLUSH):
-                job = self._jobs.get(block=n == 0, timeout=FLUSH_EVERY_S)
+            for _ in range(JOBS_PER_FLUSH):
+                job = self._jobs.get_nowait()
                 if job is None:
                     return False
                 job()
