@@ -98,6 +98,12 @@ class Utterance:
         """All audio fed."""
         return self.forgotten_bytes + len(self.audio)
 
+    def borrow(self, general: Any) -> None:
+        """Take a general decoder; it hears everything from the beginning."""
+        _begin(general)
+        self.general = general
+        self.general_bytes = 0
+
     def feed(self, pcm16: bytes) -> None:
         """Decode with the domain model; a turn that goes on after a hypothesis is decoded again from its start."""
         self.audio += pcm16
@@ -189,8 +195,6 @@ class Recogniser:
         domain = pool.pop() if pool else self._new_domain_decoder(vocabulary)
         if not self._idle_general:
             self._end_closed()
-        if not self._idle_general and self._general_decoders < MAX_GENERAL_DECODERS:
-            self._idle_general.append(self._new_general_decoder())
         general = self._idle_general.pop() if self._idle_general else None
         self._utterances[payload["stream"]] = Utterance(vocabulary, domain, general)
 
@@ -241,13 +245,23 @@ class Recogniser:
             self._closing.append(utterance)
 
     def idle(self) -> bool:
-        """Give the general decoders their share, then put closed decoders back."""
+        """Give the general decoders their share, put closed decoders back, lend general ones that were missing."""
         behind = [utterance.advance_general() for utterance in self._utterances.values()]
         if any(behind):
             return True
         if self._closing:
             self._end_closed(1)
-        return bool(self._closing)
+            return True
+        return self._lend()
+
+    def _lend(self) -> bool:
+        """Give an utterance its general decoder late; making one takes 0.4 s, in which few others may be waiting."""
+        without = [one for one in self._utterances.values() if one.general is None and not one.forgotten_bytes]
+        may_make = max(self._general_decoders + 1, len(self._utterances)) <= MAX_GENERAL_DECODERS
+        if not without or not (self._idle_general or may_make):
+            return False
+        without[0].borrow(self._idle_general.pop() if self._idle_general else self._new_general_decoder())
+        return True
 
     def memory_mb(self, payload: None) -> float:
         """Return this process's resident memory, 0 where the system does not tell."""

@@ -125,8 +125,11 @@ def test_an_utterance_does_not_depend_on_the_ones_before(recogniser: Recogniser,
 
 
 def test_decoders_come_back_to_the_pool_and_are_bounded(recogniser: Recogniser) -> None:
-    for stream in range(5):
-        recogniser.open({"stream": stream, "vocabulary": []})
+    for streams in (range(2), range(2, 5)):
+        for stream in streams:
+            recogniser.open({"stream": stream, "vocabulary": []})
+        while recogniser.idle():
+            pass
     generals = [utterance.general for utterance in recogniser._utterances.values() if utterance.general is not None]
     assert len(generals) == pocketsphinx_worker.MAX_GENERAL_DECODERS
     for stream in range(5):
@@ -135,6 +138,31 @@ def test_decoders_come_back_to_the_pool_and_are_bounded(recogniser: Recogniser) 
         pass
     assert len(recogniser._idle_general) == pocketsphinx_worker.MAX_GENERAL_DECODERS
     assert len(recogniser._idle_domain[()]) == pocketsphinx_worker.MAX_IDLE_A_VOCABULARY
+
+
+def test_a_second_speaker_gets_a_general_decoder_when_there_is_time_and_it_hears_all(recogniser: Recogniser) -> None:
+    recogniser.open({"stream": 1, "vocabulary": []})
+    recogniser.open({"stream": 2, "vocabulary": []})
+    recogniser._idle_general.clear()
+    second = recogniser._utterances[2]
+    if second.general is not None:  # there were two already
+        recogniser._idle_general.append(second.general)
+        second.general.end_utt()
+        second.general = None
+    samples = said(OUTSIDE)
+    for start in range(0, len(samples), 1600):
+        recogniser.feed({"stream": 2, "pcm16": samples[start : start + 1600].tobytes()})
+    assert second.general is None
+    assert recogniser.hypothesis({"stream": 2})["in_domain"] is True
+    while recogniser.idle():
+        pass
+    answer = recogniser.hypothesis({"stream": 2})
+    assert answer["in_domain"] is False
+    assert "annual report" in answer["text"]
+    for stream in (1, 2):
+        recogniser.close_stream({"stream": stream})
+    while recogniser.idle():
+        pass
 
 
 def test_models_of_sessions_are_bounded(recogniser: Recogniser) -> None:
