@@ -80,7 +80,7 @@ async def test_stepped_it_waits_for_each_step(spoken: Recording) -> None:
     assert len(session.events) == 1
     for n in range(2, 30):
         pace.step()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(session.events) < n:
                 await asyncio.sleep(0.001)
         await asyncio.sleep(0.002)
@@ -93,7 +93,7 @@ async def test_an_interruption_is_seen_again(tmp_path: Path) -> None:
     async with talking(server) as session:
         writer = await asyncio.to_thread(session.record, tmp_path / "r")
         asking = asyncio.create_task(session.ask("count"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not session.regions:
                 await asyncio.sleep(0.005)
         await session.interrupt()
