@@ -57,7 +57,7 @@ class LoggedEvent(msgspec.Struct, frozen=True):
             base64 = payload[2]
             n_bytes = len(base64) * 3 // 4 - base64[-2:].count("=")
             left_out += n_bytes
-            return f'{payload[1]}‹{n_bytes} bytes of audio›"'
+            return f'{payload[1]}({n_bytes} bytes of audio)"'
 
         frame = _PAYLOAD.sub(length, self.frame)
         if not left_out:

@@ -78,7 +78,7 @@ def _elided(key: str, value: Any, audio_event: bool) -> Any:
         return {inner: _elided(inner, part, audio_event) for inner, part in value.items()}
     if isinstance(value, list):
         return [_elided(key, part, audio_event) for part in value]
-    if isinstance(value, str) and value[:1] != "‹" and (key == "audio" or (audio_event and key in AUDIO_FIELDS)):
+    if isinstance(value, str) and value[:1] != "(" and (key == "audio" or (audio_event and key in AUDIO_FIELDS)):
         return f"‹{len(value) * 3 // 4 - value[-2:].count('=')} bytes of audio›"
     return value
 

@@ -51,7 +51,7 @@ def test_audio_of_old_events_is_left_out_and_its_length_kept() -> None:
     deltas = [event for event in log if event.event_type == "response.output_audio.delta"]
     assert len(log) == 10
     assert [event.audio_left_out_bytes for event in deltas] == [1000, 1000, 1000, 0, 0]
-    assert deltas[0].event == {"item_id": "i", "delta": "‹1000 bytes of audio›"}
+    assert deltas[0].event == {"item_id": "i", "delta": "(1000 bytes of audio)"}
     assert deltas[-1].event["delta"] == payload
 
 

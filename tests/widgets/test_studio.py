@@ -573,10 +573,10 @@ def test_event_whose_audio_left_the_log_still_says_how_much_it_was(play, views, 
     async def scenario():
         view = await views.open()
         kind = "response.output_audio.delta"
-        session.log(kind, delta="‹960 bytes of audio›", item_id="item_1", audio_left_out_bytes=960)
+        session.log(kind, delta="(960 bytes of audio)", item_id="item_1", audio_left_out_bytes=960)
         (row,) = (await view.wait("events"))["rows"]
         assert (row["audio_ms"], row["summary"]) == (20.0, "20 ms of audio")
-        assert "‹960 bytes of audio›" in row["payload"]
+        assert "(960 bytes of audio)" in row["payload"]
         assert "no longer in the log" in (await view.command("get_event_audio", sequences=[0]))["error"]
         assert "No event" in (await view.command("get_event_audio"))["error"]
         await views.close()
