@@ -94,11 +94,12 @@ def cost(seconds: float, folder: Path) -> None:
         busy_s, kept_ms = asyncio.run(run(SessionRecorder(writer), seconds))
         writer.close()
         ordered = sorted(kept_ms)
+        p50_us = statistics.median(kept_ms) * 1000
         p99_us = ordered[int(len(ordered) * 0.99)] * 1000
         print(
             f"recording a session {100 * (busy_s - idle_s) / seconds:5.2f} % of one core "
-            f"(the load alone {100 * idle_s / seconds:.2f} %); the loop is kept p50 {statistics.median(kept_ms) * 1000:.0f}, "
-            f"p99 {p99_us:.0f} µs, at most {ordered[-1]:.1f} ms; dropped {writer.dropped}"
+            f"(the load alone {100 * idle_s / seconds:.2f} %); the loop is kept p50 {p50_us:.0f}, p99 {p99_us:.0f} µs, "
+            f" at most {ordered[-1]:.1f} ms; dropped {writer.dropped}"
         )
 
 
@@ -110,9 +111,8 @@ def timed(what: str, work: Callable[[], object]) -> None:
         times.append((time.perf_counter() - began_s, time.process_time() - began_cpu_s))
     walls, cpus = zip(*times, strict=True)
     spread = f"{min(walls):.2f}–{max(walls):.2f} s"
-    print(
-        f"{what:<44} {statistics.median(walls):6.2f} s ({spread}; processor {statistics.median(cpus):.2f} s; n={REPEATS})"
-    )
+    cpu = f"processor {statistics.median(cpus):.2f} s"
+    print(f"{what:<32} {statistics.median(walls):6.2f} s ({spread}; {cpu}; n={REPEATS})")
 
 
 def main() -> None:
@@ -121,9 +121,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     chosen = parser.parse_args()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {load:.1f}"
-    )
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    print(f"{machine}, Python {platform.python_version()}, load {load:.1f}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         cost(chosen.seconds, folder)
