@@ -99,7 +99,7 @@ def cost(seconds: float, folder: Path) -> None:
         print(
             f"recording a session {100 * (busy_s - idle_s) / seconds:5.2f} % of one core "
             f"(the load alone {100 * idle_s / seconds:.2f} %); the loop is kept p50 {p50_us:.0f}, p99 {p99_us:.0f} µs, "
-            f" at most {ordered[-1]:.1f} ms; dropped {writer.dropped}"
+            f"at most {ordered[-1]:.1f} ms; dropped {writer.dropped}"
         )
 
 

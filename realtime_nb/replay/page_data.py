@@ -50,9 +50,9 @@ def _peaks(recording: Recording) -> dict[str, Any]:
     stereo = recording.stereo()
     step = SAMPLE_RATE_HZ // PEAKS_PER_SECOND
     whole = np.asarray(stereo[: len(stereo) - len(stereo) % step]).reshape(-1, step, 2)
-    low, high = (whole.min(axis=1) >> 8).astype(np.int8), (whole.max(axis=1) >> 8).astype(np.int8)
-    lanes = [np.stack([low[:, lane], high[:, lane]], axis=1).tobytes() for lane in (0, 1)]
-    user, assistant = (base64.b64encode(lane).decode() for lane in lanes)
+    lanes = (np.ascontiguousarray(whole[:, :, lane]) for lane in (0, 1))
+    pairs = (np.stack([lane.min(axis=1) >> 8, lane.max(axis=1) >> 8], axis=1).astype(np.int8) for lane in lanes)
+    user, assistant = (base64.b64encode(pair.tobytes()).decode() for pair in pairs)
     return {"per_second": PEAKS_PER_SECOND, "user": user, "assistant": assistant}
 
 
