@@ -48,6 +48,8 @@ AGREED_FIT = 0.8
 UNHEARD_STEEPNESS = 3
 GENERAL_WAIT_S = 0.12
 GENERAL_WAIT_IN_DOUBT_S = 3.0
+GENERAL_WAIT_OF_ALL_S = 1.0
+"""Of several people who are in doubt, one after the other."""
 IDLE_SLICE_BYTES = BYTES_PER_S // 25
 MAX_REPLAY_BYTES = 12 * BYTES_PER_S
 GENERAL_WORDS = 40_000
@@ -55,6 +57,7 @@ GENERAL_WORDS = 40_000
 GENERAL_HMMS_A_FRAME = 3_000
 """A third less time than the default of 30,000 and no more errors (11 clips)."""
 MAX_GENERAL_DECODERS = 2
+MAX_CATCH_UP_BYTES = BYTES_PER_S // 2
 MAX_VOCABULARIES = 12
 WARM_DOMAIN_DECODERS = 2
 MAX_IDLE_A_VOCABULARY = 4
@@ -228,13 +231,14 @@ class Recogniser:
     def _judge(self, utterance: Utterance, domain: Reading) -> bool:
         """Return whether the general decoder's text is the one to take, waiting for it within bounds."""
         believable = domain.acoustic >= ACOUSTIC_TRUSTED
+        people = len(self._utterances)
+        in_doubt_s = GENERAL_WAIT_IN_DOUBT_S if people == 1 else GENERAL_WAIT_OF_ALL_S / people
         began = time.monotonic()
         while True:
             if believable and utterance.last_inside_frames >= ENOUGH_HEARD * domain.frames:
                 return False
-            wait_s = GENERAL_WAIT_S if believable and not utterance.vote else GENERAL_WAIT_IN_DOUBT_S
-            waited_s = (time.monotonic() - began) * len(self._utterances)  # the others wait, too
-            if waited_s >= wait_s or not utterance.advance_general():
+            wait_s = GENERAL_WAIT_S / people if believable and not utterance.vote else in_doubt_s
+            if time.monotonic() - began >= wait_s or not utterance.advance_general():
                 break
         return not believable if utterance.vote is None else utterance.vote
 
@@ -255,10 +259,15 @@ class Recogniser:
         return self._lend()
 
     def _lend(self) -> bool:
-        """Give an utterance its general decoder late; making one takes 0.4 s, in which few others may be waiting."""
-        without = [one for one in self._utterances.values() if one.general is None and not one.forgotten_bytes]
-        may_make = max(self._general_decoders + 1, len(self._utterances)) <= MAX_GENERAL_DECODERS
-        if not without or not (self._idle_general or may_make):
+        """Give an utterance its general decoder late.
+
+        Making one takes 0.4 s, catching up a fifth of what was said: only while few others may be waiting.
+        """
+        few = len(self._utterances) <= MAX_GENERAL_DECODERS
+        can_lend = self._idle_general or (few and self._general_decoders < MAX_GENERAL_DECODERS)
+        most_bytes = MAX_REPLAY_BYTES if few else MAX_CATCH_UP_BYTES
+        without = [one for one in self._utterances.values() if one.general is None and one.total_bytes <= most_bytes]
+        if not without or not can_lend:
             return False
         without[0].borrow(self._idle_general.pop() if self._idle_general else self._new_general_decoder())
         return True
