@@ -93,8 +93,7 @@ class RestClient:
             await self.sdk.with_options(timeout=WARM_TIMEOUT_S).models.with_raw_response.list()
         except openai.AuthenticationError:
             return AuthenticationFailed(
-                f"{self.server.said} refused the key.",
-                what_now="Check OPENAI_API_KEY or api_key=, or unset both to use the embedded server.",
+                f"{self.server.said} refused the key.", what_now=self.server.endpoint.key_advice
             )
         except openai.APIConnectionError as problem:
             return ConnectionRefused(
@@ -147,7 +146,7 @@ async def stage(server: StageServer, timeout_s: float) -> AsyncIterator[None]:
             status="timed_out",
         ) from late
     except openai.AuthenticationError as refused:
-        raise StageFailed(f"{who} refused the key.", what_now="Check OPENAI_API_KEY or api_key=.") from refused
+        raise StageFailed(f"{who} refused the key.", what_now=server.endpoint.key_advice) from refused
     except openai.RateLimitError as limit:
         raise StageFailed(
             f"{who} reached its limit: {_said(limit)}", what_now="Wait, or ask for fewer runs."
