@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,9 @@ from blockbuster import blockbuster_ctx
 from hypothesis import HealthCheck, settings
 
 # A busy machine is no failure: no deadlines, and slow generation is not judged.
-settings.register_profile("realtime_nb", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("realtime_nb")
+settings.register_profile("explore", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeat", settings.get_profile("explore"), derandomize=True)
+settings.load_profile("explore" if os.environ.get("REALTIME_NB_EXPLORE") else "repeat")
 
 collect_ignore = ["clients"]
 """They run in an environment of their own: `make test-clients`."""

@@ -31,7 +31,10 @@ SECRET_KEYS = frozenset(
 )
 """Names under which a value is removed wherever it stands (`-` counts as `_`)."""
 SCHEMA_KEYS = frozenset({"type", "description", "title", "format", "minLength", "maxLength", "pattern", "items"})
-_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+(?:;.*)?")
+_MEDIA_TYPE = re.compile(
+    r"(?:application|audio|font|image|message|model|multipart|text|video)/[a-z][a-z0-9.+-]*(?:\s*;.*)?"
+)
+"""Values of harmless headers; removed with the others, and not searched for elsewhere."""
 _LOOKS = re.compile(
     r"(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}"
     r"|\bek_[A-Za-z0-9_-]{8,}|\b[sr]k-[A-Za-z0-9_-]{16,}"
@@ -57,7 +60,7 @@ class Scrubber:
     def __init__(self, known: Iterable[str] = ()) -> None:
         self._known: dict[str, None] = {}
         for secret in known:
-            self.learn(secret)
+            self._remember(secret)
 
     def learn(self, secret: object) -> None:
         """Remember every text in a secret value; at most 256 are remembered."""
@@ -67,10 +70,13 @@ class Scrubber:
             for part in secret:
                 self.learn(part)
         elif isinstance(secret, str) and secret != REMOVED and not _MEDIA_TYPE.fullmatch(secret):
-            bare = re.sub(r"(?i)^(?:bearer|basic)\s+", "", secret.strip())
-            for form in (bare, quote(bare, safe=""), msgspec.json.encode(bare).decode()[1:-1]):
-                if len(form) >= MIN_SECRET_CHARACTERS and len(self._known) < MAX_KNOWN:
-                    self._known[form] = None
+            self._remember(secret)
+
+    def _remember(self, secret: str) -> None:
+        bare = re.sub(r"(?i)^(?:bearer|basic)\s+", "", secret.strip())
+        for form in (bare, quote(bare, safe=""), msgspec.json.encode(bare).decode()[1:-1]):
+            if len(form) >= MIN_SECRET_CHARACTERS and len(self._known) < MAX_KNOWN:
+                self._known[form] = None
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
