@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
+from realtime_nb.timing.stage_colours import STAGE_COLOURS
 from realtime_nb.widgets.timeline_rows import MomentRow, SpanRow, TimelineRow, in_ms
 
 __all__ = ["bars_svg", "length_ms", "waterfall_html"]
 
-COLORS: Mapping[str, str] = {
-    "vad_hold": "#D9D9D9",
-    "commit": "#E69F00",
-    "upload": "#4D4D4D",
-    "transcription": "#CC79A7",
-    "tool_choice": "#8C510A",
-    "tool": "#7FBC41",
-    "first_text": "#0072B2",
-    "sentence": "#56B4E9",
-    "first_audio": "#F0E442",
-    "leading_silence": "#009E73",
-    "output": "#EBC6DD",
-}
-"""The same as in the figures, which cannot be asked: they bring matplotlib."""
 GREY = "#8a929b"
 WIDTH = 720
 LABEL = 150
@@ -127,7 +114,7 @@ def _texts(label: str, value: str, index: int) -> str:
 
 def _bar(span: SpanRow, index: int, scale_ms: float) -> str:
     left, right = (max(0.0, min(at_ms, scale_ms)) / scale_ms * TRACK for at_ms in (span.start_ms, span.end_ms))
-    fill = COLORS.get(span.name, "url(#rnb-hatch)")
+    fill = STAGE_COLOURS.get(span.name, "url(#rnb-hatch)")
     title = escape(f"{span.label}, {in_ms(span.end_ms - span.start_ms, span.error_ms)}: {span.what}")
     return (
         f'<rect x="{LABEL + left:.1f}" y="{index * ROW + 3}" width="{max(1.5, right - left):.1f}" height="{ROW - 6}" '

@@ -17,6 +17,7 @@ from realtime_nb.errors import ConfigurationError
 from realtime_nb.replay.export_html import encoded, page_html
 from realtime_nb.replay.reader import Recording
 from realtime_nb.testing.recordings import make_recording
+from realtime_nb.timing.stage_colours import STAGE_COLOURS
 
 HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> <!-- ' \" {data} &amp; \u2028"
 
@@ -106,3 +107,8 @@ def test_a_silent_recording_and_a_bad_path_are_fine_and_said(tmp_path: Path) -> 
     assert '<script type="text/plain" id="audio"></script>' in page_html(recording)
     with pytest.raises(ConfigurationError, match="cannot be written"):
         recording.to_html(tmp_path / "nowhere" / "page.html")
+
+
+def test_a_stage_has_the_colour_that_it_has_elsewhere(page: str) -> None:
+    here = dict(re.findall(r"\.stage-([a-z-]+) \{ background: (#\w+); \}", page))
+    assert here == {name.replace("_", "-"): colour.lower() for name, colour in STAGE_COLOURS.items()}

@@ -19,11 +19,12 @@ from realtime_nb.studies import figures, statistics
 from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.figures.costs import cost_per_minute, cost_per_turn
 from realtime_nb.studies.figures.distributions import band_half_width, bin_edges
-from realtime_nb.studies.figures.look import STAGE_COLOURS, lines, look, luminance
+from realtime_nb.studies.figures.look import lines, look, luminance
 from realtime_nb.studies.figures.page import ProvenFigure, wrapped
 from realtime_nb.studies.figures.source import by_condition, comparison_of, counted
 from realtime_nb.studies.figures.stages import stage_values
 from realtime_nb.timing.marks import PATHS, STAGE_NAMES, Marks, timeline
+from realtime_nb.timing.stage_colours import STAGE_COLOURS
 from tests.studies.figure_rows import LONG_NAMES, comparison, laid
 
 DRAWN: dict[str, Callable[..., Figure]] = {

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import PipelineTurn, Provenance
-from realtime_nb.studies.figures.look import STAGE_COLOURS
 from realtime_nb.timing.marks import MOMENT_NAMES, ROUTES, STAGES, Marks, timeline
+from realtime_nb.timing.stage_colours import STAGE_COLOURS
 from realtime_nb.widgets.timeline import MAX_STATIC_TURNS, Timeline
-from realtime_nb.widgets.timeline_picture import COLORS, bars_svg, length_ms, waterfall_html
+from realtime_nb.widgets.timeline_picture import bars_svg, length_ms, waterfall_html
 from realtime_nb.widgets.timeline_rows import UNATTRIBUTED, in_ms, timeline_row
 from realtime_nb.widgets.timeline_sources import rows_of, turn_row
 from tests.tree import PACKAGE
@@ -167,4 +167,3 @@ def test_a_stage_has_one_colour_in_figures_pictures_and_page() -> None:
     tokens = (FRONTEND / "styles" / "tokens.css").read_text()
     in_page = {name.replace("-", "_"): colour for name, colour in re.findall(r"--rnb-stage-([a-z-]+): (#\w+);", tokens)}
     assert in_page == {name: colour.lower() for name, colour in STAGE_COLOURS.items()}
-    assert dict(COLORS) == dict(STAGE_COLOURS)

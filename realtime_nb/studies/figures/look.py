@@ -16,19 +16,6 @@ from realtime_nb.timing.marks import StageName
 Theme = Literal["light", "dark"]
 Size = Literal["notebook", "projector"]
 
-STAGE_COLOURS: Mapping[StageName, str] = {
-    "vad_hold": "#D9D9D9",
-    "commit": "#E69F00",
-    "upload": "#4D4D4D",
-    "transcription": "#CC79A7",
-    "tool_choice": "#8C510A",
-    "tool": "#7FBC41",
-    "first_text": "#0072B2",
-    "sentence": "#56B4E9",
-    "first_audio": "#F0E442",
-    "leading_silence": "#009E73",
-    "output": "#EBC6DD",
-}
 STAGE_WORDS: Mapping[StageName, str] = {
     "vad_hold": "VAD hold",
     "commit": "commit",

@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from realtime_nb.studies.figures.look import (
-    STAGE_COLOURS,
     STAGE_WORDS,
     Look,
     Size,
@@ -33,6 +32,7 @@ from realtime_nb.studies.figures.source import (
 from realtime_nb.studies.rows import Row
 from realtime_nb.studies.statistics import Estimate
 from realtime_nb.timing.marks import STAGE_NAMES
+from realtime_nb.timing.stage_colours import STAGE_COLOURS
 
 UNATTRIBUTED = "unattributed"
 ADDS_UP = (
@@ -100,7 +100,7 @@ def _stack(axes: Axes, place: int, stack: dict[str, float], style: Look, simulat
     pixels_per_ms = axes.get_window_extent().width / axes.get_xlim()[1]
     for stage, duration_ms in stack.items():
         plain = stage == UNATTRIBUTED
-        colour = style.paper if plain else STAGE_COLOURS[stage]  # type: ignore[index]
+        colour = style.paper if plain else STAGE_COLOURS[stage]
         axes.barh(
             place,
             duration_ms,

@@ -11,7 +11,6 @@ from matplotlib.patches import Patch
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import Provenance
 from realtime_nb.studies.figures.look import (
-    STAGE_COLOURS,
     STAGE_WORDS,
     Look,
     Size,
@@ -23,6 +22,7 @@ from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
 from realtime_nb.studies.provenance import machine as this_machine
 from realtime_nb.studies.provenance import now
 from realtime_nb.timing.marks import Moment, MomentName, Timeline
+from realtime_nb.timing.stage_colours import STAGE_COLOURS
 
 if TYPE_CHECKING:
     from realtime_nb.session.session import Session
