@@ -13,16 +13,19 @@ MAX_EVENTS = 50_000
 MAX_BYTES = 96 * 1024 * 1024
 MAX_AUDIO_BYTES = 32 * 1024 * 1024
 """Of frames that carry audio: about eight minutes of 24 kHz PCM16 in base64. Older ones stay without their audio."""
-AUDIO_EVENTS = frozenset(
-    {
-        "input_audio_buffer.append",
-        "response.output_audio.delta",
-        "response.audio.delta",
-        "conversation.item.create",
-        "conversation.item.retrieved",
-    }
-)
-_PAYLOAD = re.compile(r'("(?:audio|delta)"\s*:\s*")([A-Za-z0-9+/=\\]{64,})"')
+AUDIO_EVENTS = {
+    "input_audio_buffer.append": '"audio"',
+    "response.output_audio.delta": '"delta"',
+    "response.audio.delta": '"delta"',
+    "conversation.item.create": '"audio"',
+    "conversation.item.retrieved": '"audio"',
+}
+"""Events that carry audio, with the key that it stands under."""
+_VALUE = re.compile(r'\s*:\s*"')
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\\]*")
+MIN_PAYLOAD_CHARACTERS = 64
+SAMPLED_CHARACTERS = 64
+"""Judged at both ends of a payload: reading all of it would cost as much as decoding it."""
 
 Direction = Literal["sent", "received"]
 
@@ -48,18 +51,10 @@ class LoggedEvent(msgspec.Struct, frozen=True):
 
     def without_audio(self) -> LoggedEvent:
         """Return the event with audio payloads replaced by their length; itself when it carries none."""
-        if self.event_type not in AUDIO_EVENTS:
+        key = AUDIO_EVENTS.get(self.event_type)
+        if key is None:
             return self
-        left_out = 0
-
-        def length(payload: re.Match[str]) -> str:
-            nonlocal left_out
-            base64 = payload[2]
-            n_bytes = len(base64) * 3 // 4 - base64[-2:].count("=")
-            left_out += n_bytes
-            return f'{payload[1]}({n_bytes} bytes of audio)"'
-
-        frame = _PAYLOAD.sub(length, self.frame)
+        frame, left_out = _without_payloads(self.frame, key)
         if not left_out:
             return self
         return msgspec.structs.replace(self, frame=frame, audio_left_out_bytes=left_out)
@@ -148,6 +143,30 @@ class EventLog:
 
     def __repr__(self) -> str:
         return f"<EventLog: {len(self)} events, {self.dropped} dropped>"
+
+
+def _without_payloads(frame: str, key: str) -> tuple[str, int]:
+    """Return a frame with the long base64 strings under a key replaced by their length in bytes, and their sum."""
+    left_out = 0
+    found = frame.find(key)
+    while found >= 0:
+        found += len(key)
+        value = _VALUE.match(frame, found)
+        if value is not None:
+            start, end = value.end(), frame.find('"', value.end())
+            if end - start >= MIN_PAYLOAD_CHARACTERS and _is_base64(frame, start, end):
+                n_bytes = (end - start) * 3 // 4 - frame.count("=", end - 2, end)
+                left_out += n_bytes
+                frame = f"{frame[:start]}({n_bytes} bytes of audio){frame[end:]}"
+        found = frame.find(key, found)
+    return frame, left_out
+
+
+def _is_base64(frame: str, start: int, end: int) -> bool:
+    first, last = start + SAMPLED_CHARACTERS, end - SAMPLED_CHARACTERS
+    return _BASE64.fullmatch(frame, start, min(first, end)) is not None and (
+        _BASE64.fullmatch(frame, max(last, start), end) is not None
+    )
 
 
 def _numbered(events: Sequence[LoggedEvent], sequence: int) -> LoggedEvent | None:

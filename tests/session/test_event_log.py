@@ -70,3 +70,14 @@ def test_words_are_never_taken_for_audio() -> None:
         0.0, "sent", "conversation.item.create", '{"item":{"content":[{"text":"\\"audio\\": \\"' + words + '\\""}]}}'
     )
     assert quoted.without_audio() is quoted
+
+
+def test_audio_is_found_however_the_server_spaces_its_json() -> None:
+    audio = "A" * 798 + "=="
+    for frame in (f'{{"delta":"{audio}"}}', f'{{ "delta" :\n "{audio}" }}'):
+        slim = EventLog().append(0.0, "received", "response.output_audio.delta", frame).without_audio()
+        assert slim.audio_left_out_bytes == 598
+        assert slim.event == {"delta": "(598 bytes of audio)"}
+    twice = f'{{"item":{{"content":[{{"audio":"{audio}"}},{{"audio":"{audio}"}}]}}}}'
+    both = EventLog().append(0.0, "sent", "conversation.item.create", twice).without_audio()
+    assert both.audio_left_out_bytes == 2 * 598
