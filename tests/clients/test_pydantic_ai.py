@@ -33,6 +33,7 @@ class Talk:
         self.heard = bytearray()
         self.playing = asyncio.Event()
         self.playing.set()
+        self.pause_after_ms = float("inf")
 
     async def listen(self) -> None:
         async for event in self.session:
@@ -42,6 +43,8 @@ class Talk:
         """A player that stops asking for audio while it is paused."""
         async for chunk in self.session.stream_audio():
             self.heard += chunk
+            if len(self.heard) / 48 > self.pause_after_ms:
+                self.playing.clear()
             await self.playing.wait()
 
     def of(self, kind: type[Any]) -> list[Any]:
@@ -99,21 +102,21 @@ async def test_a_tool_turn(stage: Stage) -> None:
     assert len(stage.wire.responses) == 2
 
 
-@pytest.mark.xfail(strict=False, reason="a race between its player and its barge-in, not understood yet: rarely no cut")
 @pytest.mark.parametrize("generating", [False, True])
 async def test_a_barge_in_cuts_what_was_not_heard(stage: Stage, generating: bool) -> None:
     story = [STORY, HOLD] if generating else [STORY]
     stage.chat.answer = lambda request: story if len(stage.chat.requests) == 1 else ["All right."]
     async with talking(stage, Agent(), barge_in=True) as talk:
+        talk.pause_after_ms = 2000  # audio comes faster than it would be polled for
         await talk.session.send("Tell me a story.")
-        await eventually(lambda: len(talk.heard) / 48 > 2000)
-        talk.playing.clear()
+        await eventually(lambda: not talk.playing.is_set())
         heard_ms = len(talk.heard) / 48
         (item_id,) = {event["item_id"] for event in stage.wire.of("response.output_audio.delta")}
         await eventually(lambda: stage.wire.audio_ms(item_id) > heard_ms + 1000)  # else nothing is unheard
         await eventually(lambda: generating or stage.wire.responses)
         await speak(talk.session.send_audio)
         await eventually(lambda: stage.wire.asked("conversation.item.truncate"))
+        talk.pause_after_ms = float("inf")
         talk.playing.set()
         await eventually(lambda: "All right." in talk.said())
         cut = await stage.was_cut()
