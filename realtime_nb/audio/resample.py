@@ -23,6 +23,7 @@ ROLLOFF = 0.93
 """Cut-off as a share of the lower rate's Nyquist frequency."""
 
 _FEW_PHASES = 16
+_BLOCK_COLUMNS = 16
 _BLOCK_OUTPUTS = 8_192
 _BLOCK_INPUTS = 1 << 18
 
@@ -38,6 +39,22 @@ def _filter_bank(up: int, down: int) -> tuple[npt.NDArray[np.float64], int]:
     taps /= taps.sum(axis=1, keepdims=True)
     taps.setflags(write=False)
     return taps, half
+
+
+@lru_cache(maxsize=64)
+def _block_taps(up: int, down: int, phase: int) -> tuple[npt.NDArray[np.float64], int]:
+    """Return the taps of neighbouring outputs as columns, each where its inputs are, and the inputs to the next block.
+
+    The first output stands at `phase`, in 1/up of an input sample.
+    """
+    taps, half = _filter_bank(up, down)
+    turns = -(-_BLOCK_COLUMNS // up)
+    starts, phases = np.divmod(phase + np.arange(turns * up) * down, up)
+    block = np.zeros((int(starts[-1]) + 2 * half, turns * up))
+    for column, start in enumerate(starts):
+        block[start : start + 2 * half, column] = taps[phases[column]]
+    block.setflags(write=False)
+    return block, turns * down
 
 
 def check_sample_rate(sample_rate_hz: int) -> None:
@@ -96,7 +113,7 @@ class Resampler:
         end = len(samples) * self._up
         n_outputs = max(0, -(-(end - self._position) // self._down))
         width = 2 * self._half
-        fill = self._fill_by_phase if self._up <= _FEW_PHASES else self._fill_by_output
+        fill = self._fill_by_block if self._up <= _FEW_PHASES else self._fill_by_output
         sums = np.empty(n_outputs)
         fill(signal, sums)
         np.rint(sums, out=sums)
@@ -107,15 +124,18 @@ class Resampler:
         self._history = signal[len(signal) - (width - 1) :]
         return output
 
-    def _fill_by_phase(self, signal: npt.NDArray[np.float64], sums: npt.NDArray[np.float64]) -> None:
-        """Fill the outputs phase by phase; windows of one phase are `down` samples apart, so nothing is copied."""
-        width, step = 2 * self._half, signal.itemsize
-        for first in range(min(self._up, len(sums))):
-            start, phase = divmod(self._position + first * self._down, self._up)
-            n_windows = -(-(len(sums) - first) // self._up)
-            shape, strides = (n_windows, width), (self._down * step, step)
-            windows = np.ndarray(shape, signal.dtype, signal, start * step, strides)
-            sums[first :: self._up] = np.einsum("ij,j->i", windows, self._taps[phase])
+    def _fill_by_block(self, signal: npt.NDArray[np.float64], sums: npt.NDArray[np.float64]) -> None:
+        """Fill the outputs with one product: a row for each block of outputs, however few phases there are."""
+        start, phase = divmod(self._position, self._up)
+        taps, step = _block_taps(self._up, self._down, phase)
+        width, block = taps.shape
+        n_blocks = -(-len(sums) // block)
+        missing = start + (n_blocks - 1) * step + width - len(signal)
+        if missing > 0:
+            signal = np.concatenate((signal, np.zeros(missing)))
+        size = signal.itemsize
+        windows = np.ndarray((n_blocks, width), signal.dtype, signal, start * size, (step * size, size))
+        sums[:] = np.dot(windows, taps).ravel()[: len(sums)]
 
     def _fill_by_output(self, signal: npt.NDArray[np.float64], sums: npt.NDArray[np.float64]) -> None:
         windows = np.lib.stride_tricks.sliding_window_view(signal, 2 * self._half) if len(sums) else signal
