@@ -58,6 +58,7 @@ class RecordingWriter:
         manifest: what made it; `manifest.redacted` says what is left out.
         scrubber: takes secrets out; it is this writer's from now on.
         on_failure: called once, on the writer's thread, when writing stops because the disk failed.
+        on_end: called once, on the writer's thread, when the files are complete.
 
     Attributes:
         dropped: things thrown away because the disk was too slow; 0 in a good recording.
@@ -74,13 +75,14 @@ class RecordingWriter:
         *,
         scrubber: Scrubber | None = None,
         on_failure: Callable[[OSError], None] = lambda failure: None,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self.path = Path(path)
         self.manifest = manifest
         self.dropped = 0
         self.failure: OSError | None = None
         self._scrubber = scrubber or Scrubber()
-        self._on_failure = on_failure
+        self._on_failure, self._on_end = on_failure, on_end
         self._finished = False
         self._ending = threading.Event()
         self._ended: str | None = None
@@ -107,6 +109,11 @@ class RecordingWriter:
         self._events: BinaryIO = (self.path / EVENTS).open("ab")
         self._marks: BinaryIO = (self.path / MARKS).open("ab")
         self._index: BinaryIO = (self.path / INDEX).open("ab")
+
+    @property
+    def writing(self) -> bool:
+        """Whether it still takes things: it was not finished, and the disk did not fail."""
+        return not self._finished and self.failure is None
 
     @property
     def waiting(self) -> int:
@@ -149,7 +156,7 @@ class RecordingWriter:
     # --- the thread ---------------------------------------------------------------------------------------------
 
     def _put(self, job: Callable[[], Any]) -> None:
-        if self._finished or self.failure is not None:
+        if not self.writing:
             return
         try:
             self._jobs.put_nowait(job)
@@ -175,6 +182,7 @@ class RecordingWriter:
             self.manifest.ended = None if self._ended is None else self._scrubber.text(self._ended)
             with contextlib.suppress(OSError):
                 self._write_manifest()
+            self._tell(self._on_end)
 
     def _drain(self) -> bool:
         """Run what is waiting; False when told to end."""
@@ -191,8 +199,11 @@ class RecordingWriter:
         self.manifest.failure = str(failure)
         with contextlib.suppress(OSError):
             self._write_manifest()
+        self._tell(self._on_failure, failure)
+
+    def _tell(self, listener: Callable[..., None], *news: object) -> None:
         try:
-            self._on_failure(failure)
+            listener(*news)
         except Exception:
             logger.exception("Nobody could be told that the recording to %s stopped.", self.path)
 

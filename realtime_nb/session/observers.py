@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 class Observers:
-    """Calls `on_state`, `on_event`, `on_transcript`, `on_region`, `on_turn`, `on_notice`, … on whoever has them.
+    """Calls `on_state`, `on_event`, `on_transcript`, `on_turn`, `on_recording`, `on_notice`, … on whoever has them.
 
     Calls are made on the session's loop and must not block. An observer that raises is logged and stays.
     """

@@ -151,6 +151,7 @@ class SessionRecorder:
         owner.observers.add(self)
         if owner.ended is not None:
             self.on_ended(owner.ended, now_ms)
+        owner.observers.tell("on_recording")
 
     _now_ms = staticmethod(lambda: 0.0)
 
@@ -183,8 +184,13 @@ def record(
         problem = f"The recording to {Path(path)} stopped: {failure.strerror or failure}."
         notice = ("on_notice", "warning", problem, "The session goes on; what was written stays readable.")
         call_soon(owner.loop, owner.observers.tell, *notice)
+        tell_news()
 
-    writer = RecordingWriter(path, manifest, scrubber=scrubber, on_failure=tell)
+    def tell_news() -> None:
+        call_soon(owner.loop, owner.observers.tell, "on_recording")
+
+    writer = RecordingWriter(path, manifest, scrubber=scrubber, on_failure=tell, on_end=tell_news)
+    session.recordings.append(writer)
     recorder = SessionRecorder(writer)
     if owner.loop.is_closed():
         recorder.begin(owner)

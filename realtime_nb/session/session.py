@@ -285,9 +285,7 @@ class Session:
             ConfigurationError: nothing can be written there. When the disk fails later, observers get a warning and the
                 session goes on.
         """
-        writer = record(self, path, owner=self._owner, redact=redact, secrets=self._secrets)
-        self.recordings.append(writer)
-        return writer
+        return record(self, path, owner=self._owner, redact=redact, secrets=self._secrets)
 
     def attach_player(self, player: Player) -> Callable[[], None]:
         """Play output audio on `player` from now on, and return how to detach it."""

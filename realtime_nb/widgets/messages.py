@@ -194,6 +194,15 @@ class Notice(Message, tag="notice", kw_only=True):
     what_now: str = ""
 
 
+class RecordingRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What is written of the session, and where to."""
+
+    folder: str
+    state: Literal["writing", "ended", "failed"]
+    problem: str = ""
+    """Why writing failed, in few words."""
+
+
 class SessionState(Message, tag="session_state", kw_only=True):
     """The session as the UI shows it."""
 
@@ -205,6 +214,7 @@ class SessionState(Message, tag="session_state", kw_only=True):
     turn_detection: Literal["server_vad", "semantic_vad", "none"] = "server_vad"
     speaking: bool = False
     """A response is being generated or played."""
+    recording: RecordingRow | None = None
     error: str = ""
     what_now: str = ""
 

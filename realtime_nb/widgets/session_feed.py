@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from realtime_nb.widgets import messages
 from realtime_nb.widgets.event_rows import event_row
 from realtime_nb.widgets.loops import hand_to
-from realtime_nb.widgets.session_port import LoggedEventPort, RegionPort, SessionPort, ToolCallPort, TranscriptLinePort
+from realtime_nb.widgets.session_port import (
+    LoggedEventPort,
+    RecordingPort,
+    RegionPort,
+    SessionPort,
+    ToolCallPort,
+    TranscriptLinePort,
+)
 
 __all__ = ["SessionFeed"]
 
@@ -130,6 +138,7 @@ class SessionFeed:
                 "voice": _voice(session.config),
                 "turn_detection": _turn_detection(session.config),
                 "speaking": session.state == "connected" and (self._responding or self._playing),
+                "recording": _recording(session.recordings),
                 "error": reason.message if reason is not None else "",
                 "what_now": reason.what_now if reason is not None else "",
             }
@@ -190,6 +199,10 @@ class SessionFeed:
         """Observer: a turn is complete."""
         self._hand(self._on_turn, turn)
 
+    def on_recording(self) -> None:
+        """Observer: a recording began, ended or failed."""
+        self._hand(self.refresh_state)
+
     def on_notice(self, level: Literal["info", "warning", "error"], message: str, what_now: str = "") -> None:
         """Observer: the user should know something."""
         self._hand(self._publish, messages.Notice(level=level, message=message, what_now=what_now))
@@ -244,6 +257,19 @@ class SessionFeed:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_CALL_CHARACTERS else f"{text[:MAX_CALL_CHARACTERS]}… ({len(text)} characters)"
+
+
+def _recording(recordings: Sequence[RecordingPort]) -> messages.RecordingRow | None:
+    """Return the newest recording that goes on, else the newest."""
+    if not recordings:
+        return None
+    shown = max(enumerate(recordings), key=lambda one: (one[1].writing, one[0]))[1]
+    failure = shown.failure
+    if failure is None:
+        return messages.RecordingRow(folder=str(shown.path), state="writing" if shown.writing else "ended")
+    full = failure.errno in (errno.ENOSPC, errno.EDQUOT)
+    problem = "the disk is full" if full else (failure.strerror or str(failure)).lower()
+    return messages.RecordingRow(folder=str(shown.path), state="failed", problem=problem)
 
 
 def _path(config: Any, *names: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from realtime_nb.errors import RealtimeError
@@ -14,6 +15,7 @@ __all__ = [
     "EventLogPort",
     "LoggedEventPort",
     "PlayerPort",
+    "RecordingPort",
     "RegionPort",
     "SessionPort",
     "ToolCallPort",
@@ -153,6 +155,22 @@ class ToolCallPort(Protocol):
         """How long it ran; None while it does."""
 
 
+class RecordingPort(Protocol):
+    """A recording of the session."""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+
+    @property
+    def writing(self) -> bool:
+        """Whether it goes on."""
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why the disk took no more."""
+
+
 class PlayerPort(Protocol):
     """Where the session's audio goes."""
 
@@ -219,6 +237,10 @@ class SessionPort(Protocol):
     @property
     def tool_calls(self) -> Sequence[ToolCallPort]:
         """Calls of the session's functions so far."""
+
+    @property
+    def recordings(self) -> Sequence[RecordingPort]:
+        """Everything that was or is being written of it, oldest first."""
 
     @property
     def playback(self) -> PlaybackReport:

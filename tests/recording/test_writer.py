@@ -87,6 +87,7 @@ def test_a_full_disk_is_told_once_and_what_was_written_stays(tmp_path: Path) -> 
         failed.set()
 
     recording = writer(tmp_path / "r", on_failure=tell)
+    assert recording.writing
     add(recording, 0)
 
     def full(*_: object) -> None:
@@ -97,6 +98,7 @@ def test_a_full_disk_is_told_once_and_what_was_written_stays(tmp_path: Path) -> 
     recording._stereo.write = full  # type: ignore[method-assign]
     recording.audio(0, 0, b"\x01\x00")
     assert failed.wait(20)
+    assert not recording.writing
     add(recording, 1)
     recording.close()
     assert ([failure.errno for failure in told], recording.failure) == ([errno.ENOSPC], told[0])

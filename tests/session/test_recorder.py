@@ -7,6 +7,7 @@ import errno
 import gc
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -71,6 +72,16 @@ async def test_only_what_was_rendered_is_in_the_assistants_channel(tmp_path: Pat
     recording = await asyncio.to_thread(Recording.open, tmp_path / "r")
     heard = await asyncio.to_thread(lambda: recording.assistant_audio.samples)
     assert np.count_nonzero(heard) == 4800
+
+
+async def test_observers_are_told_that_a_recording_began_and_ended(tmp_path: Path) -> None:
+    async with talking(ScriptedServer()) as session:
+        seen: list[list[bool]] = []
+        session.observe(SimpleNamespace(on_recording=lambda: seen.append([one.writing for one in session.recordings])))
+        writer = await asyncio.to_thread(session.record, tmp_path / "r")
+        await until(lambda: seen == [[True]])
+        await asyncio.to_thread(writer.close)
+        await until(lambda: seen == [[True], [False]])
 
 
 async def test_redaction_drops_sound_and_words(tmp_path: Path) -> None:

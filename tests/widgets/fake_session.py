@@ -47,6 +47,7 @@ class FakeSession:
         self.transcript: list[Any] = []
         self.regions: list[Any] = []
         self.tool_calls: list[Any] = []
+        self.recordings: list[Any] = []
         self.playback = FakePlayback()
         self.said: list[tuple[str, Any]] = []
         self.microphone = bytearray()
@@ -145,6 +146,6 @@ class FakeSession:
             SimpleNamespace(region_id=region_id, lane="user", kind="speech", start_ms=0.0, end_ms=end_ms),
         )
 
-    def tell(self, what: str, value: Any) -> None:
+    def tell(self, what: str, *news: Any) -> None:
         for observer in list(self.observers):
-            getattr(observer, what)(value)
+            getattr(observer, what)(*news)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,6 +70,37 @@ def test_a_view_is_told_state_and_clips(play, views, session):
         assert state["turn_detection"] == "server_vad"
         clips = (await view.wait("clips"))["clips"]
         assert [clip["clip_id"] for clip in clips] == list(bundled.clips())
+        await views.close()
+
+    play(scenario())
+
+
+def test_a_view_is_told_where_the_recording_goes_and_when_it_ends(play, views, session):
+    def recording(folder: str) -> SimpleNamespace:
+        return SimpleNamespace(path=Path(folder), writing=True, failure=None)
+
+    async def scenario():
+        view = await views.open()
+        assert (await view.wait("session_state"))["recording"] is None
+
+        async def shown() -> tuple[str, str, str]:
+            known = len(view.all("session_state"))
+            session.tell("on_recording")
+            await view.until(lambda: len(view.all("session_state")) > known)
+            row = view.all("session_state")[-1]["recording"]
+            return row["folder"], row["state"], row["problem"]
+
+        first, second = recording("recordings/a"), recording("recordings/b")
+        session.recordings = [first, second]
+        assert await shown() == ("recordings/b", "writing", "")
+        second.writing, second.failure = False, OSError(errno.ENOSPC, "No space left on device")
+        assert await shown() == ("recordings/a", "writing", "")
+        first.writing = False
+        assert await shown() == ("recordings/b", "failed", "the disk is full")
+        second.failure = OSError(errno.EIO, "Input/output error")
+        assert await shown() == ("recordings/b", "failed", "input/output error")
+        second.failure = None
+        assert await shown() == ("recordings/b", "ended", "")
         await views.close()
 
     play(scenario())

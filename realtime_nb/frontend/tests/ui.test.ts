@@ -1,10 +1,11 @@
 import { beforeAll, beforeEach, afterEach, expect, it, vi } from "vitest";
-import type { EventRow, TranscriptEntry } from "../src/core/messages.gen.ts";
+import type { EventRow, RecordingRow, TranscriptEntry } from "../src/core/messages.gen.ts";
 import { Scope } from "../src/core/scope.ts";
 import { Emitter, Signal } from "../src/core/signal.ts";
 import { familyOf, formatTime, matches, prettyJson, SHOW_ALL } from "../src/ui/event_filter.ts";
 import { inspector } from "../src/ui/inspector.ts";
 import { levelDb } from "../src/ui/meter.ts";
+import { RecordingSign } from "../src/ui/recording_sign.ts";
 import { columns } from "../src/ui/static_waveform.ts";
 import { talkButton } from "../src/ui/talk_button.ts";
 import { splitHeard, transcript, type TranscriptRow } from "../src/ui/transcript.ts";
@@ -72,6 +73,23 @@ it("shows both sides in order, updates a line in place and strikes what was not 
   update(line({ item_id: "b", order: 2, role: "assistant", text: "Good morning", heard_characters: 4 }));
   expect(element.querySelectorAll(".rnb-line")[1]).toBe(kept);
   expect(element.querySelectorAll("s")[1]?.textContent).toBe("morning");
+});
+
+it("says in words that the session is recorded, where to, and why it stopped", () => {
+  const sign = new RecordingSign();
+  const text = (): string => (sign.element.hidden ? "" : sign.element.textContent);
+  sign.show(null, false);
+  expect(text()).toBe("");
+  const recording: RecordingRow = { folder: "recordings/today", state: "writing", problem: "" };
+  sign.show(recording, false);
+  expect(text()).toBe("Recording to the folder recordings/today");
+  sign.show(recording, true);
+  expect(text()).toBe("Last known: recording to the folder recordings/today");
+  sign.show({ ...recording, state: "ended" }, true);
+  expect(text()).toBe("Recorded to the folder recordings/today");
+  sign.show({ ...recording, state: "failed", problem: "the disk is full" }, false);
+  expect(text()).toBe("Recording stopped: the disk is full. What was written is in the folder recordings/today");
+  expect(sign.element.title).toBe(text());
 });
 
 it("keeps an earlier session readable when a new one begins", () => {

@@ -158,6 +158,13 @@ export interface Notice {
   what_now: string;
 }
 
+/** What is written of the session, and where to. */
+export interface RecordingRow {
+  folder: string;
+  state: "ended" | "failed" | "writing";
+  problem: string;
+}
+
 /** The session as the UI shows it. */
 export interface SessionState {
   type: "session_state";
@@ -168,6 +175,7 @@ export interface SessionState {
   voice: string;
   turn_detection: "none" | "semantic_vad" | "server_vad";
   speaking: boolean;
+  recording: RecordingRow | null;
   error: string;
   what_now: string;
 }

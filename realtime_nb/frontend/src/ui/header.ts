@@ -4,6 +4,7 @@ import type { LinkMeasured, SessionState } from "../core/messages.gen.ts";
 import type { Scope } from "../core/scope.ts";
 import type { Signal } from "../core/signal.ts";
 import { button, h, setLabel, setText } from "./dom.ts";
+import { RecordingSign } from "./recording_sign.ts";
 
 const SESSION_WORDS: Record<SessionState["state"], string> = {
   idle: "Not connected",
@@ -39,6 +40,7 @@ export function header(scope: Scope, source: HeaderSource): HTMLElement {
   const state = h("span", { class: "rnb-state", role: "status" });
   const engine = h("span", { class: "rnb-engine" });
   const linkChip = h("span", { class: "rnb-chip rnb-link" });
+  const recording = new RecordingSign();
   const connect = button("Connect", { kind: "primary" });
   scope.listen(connect, "click", () => source.toggleConnection());
 
@@ -47,6 +49,7 @@ export function header(scope: Scope, source: HeaderSource): HTMLElement {
     const stale = STALE.has(source.link.status.value.phase) && known !== "idle";
     state.dataset["state"] = stale ? "unknown" : known;
     setText(state, stale ? `Last known: ${SESSION_WORDS[known].toLowerCase()}` : SESSION_WORDS[known]);
+    recording.show(source.session.value.recording, stale);
   };
   source.session.watch(scope, (session) => {
     showState();
@@ -75,6 +78,7 @@ export function header(scope: Scope, source: HeaderSource): HTMLElement {
     h(
       "div",
       { class: "rnb-chips" },
+      recording.element,
       linkChip,
       h("span", { class: "rnb-chip rnb-ai", title: "You hear a synthetic voice, not a person" }, "AI voice"),
       connect,

@@ -34,6 +34,7 @@ const IDLE: SessionState = {
   voice: "",
   turn_detection: "server_vad",
   speaking: false,
+  recording: null,
   error: "",
   what_now: "",
 };
