@@ -69,8 +69,6 @@ class SessionTurn:
             answer = await self._answered()
             await self._await_words()
             await self._await_sound(answer)
-            if answer.usage is not None:
-                self._turn.used("session", msgspec.to_builtins(answer.usage))
             if not self._thinks_in_words:
                 self._turn.marks.parallel = ("transcript",)
             if self._transcript is not None and not self._transcript.strip() and not answer.audio.duration_ms:
@@ -177,7 +175,9 @@ class SessionTurn:
         self._turn.tool_answered(use)
 
     def on_turn(self, turn: Turn) -> None:
-        """Take a finished response: the answer, or a step to it."""
+        """Take a finished response: the answer, a step to it, or one that was cut. All of them were paid for."""
+        if turn.usage is not None:
+            self._turn.used("session", msgspec.to_builtins(turn.usage))
         if turn.out_of_band or turn.interrupted is not None or turn.tool_results:
             return
         if turn.status in ("completed", "incomplete"):

@@ -45,7 +45,9 @@ async def made(
     *routes: Route, options: dict[str, Any] | None = None, **script: Any
 ) -> AsyncIterator[list[TurnPipeline]]:
     with engine(lambda: scripted.create(**script)) as name:
-        found = pipelines(routes or ROUTES, url="embedded", engine=name, silence_duration_ms=200, **(options or {}))
+        given = {"url": "embedded", "engine": name, "silence_duration_ms": 200, **(options or {})}
+        # The first tool of a process makes pydantic look for its plugins on the disk.
+        found = await asyncio.to_thread(pipelines, routes or ROUTES, **given)
         try:
             yield found
         finally:
@@ -99,6 +101,22 @@ async def test_tools_are_used_in_all_four() -> None:
         assert turn.timeline.stage_ms("tool") is not None, turn.provenance.route
         assert turn.timeline.flags == ()
         assert turn.timeline.unattributed == ()
+
+
+async def test_every_response_of_a_session_s_turn_is_counted() -> None:
+    def weather(city: str) -> str:
+        """Tell the weather."""
+        return f"rain in {city}"
+
+    rules = [("rain", "It rains."), ("", ToolCall("weather", '{"city": "Ghent"}'))]
+    async with made("realtime", replies=rules, options={"tools": [weather]}) as (found,):
+        await found.start()
+        session = found.session  # type: ignore[attr-defined]
+        turn = await collect(found, CLIP)
+        responses = [each.usage for each in session.history]
+    assert len(responses) == 2
+    assert turn.usage is not None
+    assert turn.usage["session"]["total_tokens"] == sum(usage.total_tokens for usage in responses)
 
 
 async def test_a_tool_that_fails_is_told_and_does_not_end_the_turn() -> None:
