@@ -89,6 +89,16 @@ class ChatStub:
         writer.write(_chunk({}, finish="stop") + b"data: [DONE]\n\n")
 
 
+def calling(call: Call, then: str | None = None) -> Callable[[dict[str, Any]], Answer]:
+    """An answer that makes a call, and after it says `then`, or what the tool gave."""
+
+    def answer(request: dict[str, Any]) -> Answer:
+        last = last_message(request)
+        return [then or last["content"]] if last["role"] == "tool" else [call]
+
+    return answer
+
+
 def last_message(request: dict[str, Any]) -> dict[str, Any]:
     """The newest message that is not the system's."""
     return [message for message in request["messages"] if message["role"] != "system"][-1]

@@ -17,7 +17,7 @@ from livekit.agents import NOT_GIVEN, llm
 from livekit.plugins.openai.realtime import RealtimeModel
 from openai.types.realtime.realtime_audio_input_turn_detection import ServerVad
 
-from tests.clients.chat_stub import HOLD, Call, last_message
+from tests.clients.chat_stub import HOLD, Call, calling
 from tests.clients.stage import PATIENCE_S, SEMANTIC_SILENCE_MS, STORY, Stage, clip, eventually, speak
 
 pytestmark = pytest.mark.anyio
@@ -158,11 +158,7 @@ async def test_a_spoken_turn_with_its_own_settings(stage: Stage) -> None:
 
 
 async def test_a_tool_turn(stage: Stage) -> None:
-    def answer(request: dict[str, Any]) -> list[Any]:
-        last = last_message(request)
-        return [last["content"]] if last["role"] == "tool" else [Call("order_status", {"order_number": 12})]
-
-    stage.chat.answer = answer
+    stage.chat.answer = calling(Call("order_status", {"order_number": 12}))
     async with talking(stage) as talk:
         await speak(talk.send_audio)
         (call,) = (await talk.ended(1)).calls

@@ -19,7 +19,7 @@ from agents.realtime import (
     realtime_handoff,
 )
 
-from tests.clients.chat_stub import HOLD, Call, last_message
+from tests.clients.chat_stub import HOLD, Call, calling
 from tests.clients.stage import SEMANTIC_SILENCE_MS, STORY, Stage, clip, eventually, speak
 
 pytestmark = pytest.mark.anyio
@@ -104,11 +104,7 @@ async def test_a_spoken_turn_with_its_own_settings(stage: Stage) -> None:
 
 
 async def test_a_tool_turn(stage: Stage) -> None:
-    def answer(request: dict[str, Any]) -> list[Any]:
-        last = last_message(request)
-        return [last["content"]] if last["role"] == "tool" else [Call("order_status", {"order_number": 12})]
-
-    stage.chat.answer = answer
+    stage.chat.answer = calling(Call("order_status", {"order_number": 12}))
     async with talking(stage, RealtimeAgent(name="shop", tools=[order_status])) as talk:
         await speak(talk.session.send_audio)
         await eventually(lambda: talk.said() == ["Order 12 is on its way."])
@@ -118,11 +114,7 @@ async def test_a_tool_turn(stage: Stage) -> None:
 
 
 async def test_a_handoff(stage: Stage) -> None:
-    def answer(request: dict[str, Any]) -> list[Any]:
-        called = last_message(request)["role"] == "tool"
-        return ["I am the human."] if called else [Call("transfer_to_human")]
-
-    stage.chat.answer = answer
+    stage.chat.answer = calling(Call("transfer_to_human"), then="I am the human.")
     human = RealtimeAgent(name="human", instructions="You are the human.")
     robot = RealtimeAgent(name="robot", instructions="You are the robot.", handoffs=[realtime_handoff(human)])
     async with talking(stage, robot) as talk:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.chat_stub import HOLD, Call, last_message
+from tests.clients.chat_stub import HOLD, Call, calling
 from tests.clients.stage import PATIENCE_S, STORY, Stage, clip, eventually, playing_for, speak
 
 pytestmark = pytest.mark.anyio
@@ -96,11 +96,7 @@ async def test_a_spoken_turn(stage: Stage) -> None:
 
 
 async def test_a_tool_turn(stage: Stage) -> None:
-    def answer(request: dict[str, Any]) -> list[Any]:
-        last = last_message(request)
-        return [last["content"]] if last["role"] == "tool" else [Call("order_status", {"order_number": 12})]
-
-    stage.chat.answer = answer
+    stage.chat.answer = calling(Call("order_status", {"order_number": 12}))
     async with talking(stage) as puppet:
         await speak(puppet.send_audio)
         await eventually(lambda: "Order 12 is on its way." in puppet.said())
@@ -110,11 +106,7 @@ async def test_a_tool_turn(stage: Stage) -> None:
 
 
 async def test_a_handoff(stage: Stage) -> None:
-    def answer(request: dict[str, Any]) -> list[Any]:
-        called = last_message(request)["role"] == "tool"
-        return ["I am the human."] if called else [Call("transfer_to_human")]
-
-    stage.chat.answer = answer
+    stage.chat.answer = calling(Call("transfer_to_human"), then="I am the human.")
     async with talking(stage) as puppet:
         await puppet.do("message", text="Let me talk to a person.")
         await eventually(lambda: "I am the human." in puppet.said())

@@ -36,7 +36,7 @@ from pipecat.services.llm_service import FunctionCallParams
 from pipecat.services.openai.realtime import events
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
 
-from tests.clients.chat_stub import HOLD, Call, last_message
+from tests.clients.chat_stub import HOLD, Call, calling, last_message
 from tests.clients.stage import PATIENCE_S, STORY, Stage, clip, eventually, playing_for, speak
 
 pytestmark = pytest.mark.anyio
@@ -156,11 +156,7 @@ async def test_a_spoken_turn(stage: Stage) -> None:
 
 
 async def test_a_tool_turn(stage: Stage) -> None:
-    def answer(request: dict[str, Any]) -> list[Any]:
-        last = last_message(request)
-        return ["It is on its way."] if last["role"] == "tool" else [Call("order_status", {"order_number": 12})]
-
-    stage.chat.answer = answer
+    stage.chat.answer = calling(Call("order_status", {"order_number": 12}), then="It is on its way.")
     async with talking(stage, first="Where is my order?") as talk:
         await talk.worker.queue_frame(LLMRunFrame())
         await eventually(lambda: talk.words() == "It is on its way.")

@@ -18,7 +18,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.realtime import RealtimeSession, RealtimeTurnCompleteEvent
 from pydantic_ai.realtime.openai import OpenAIRealtimeModel
 
-from tests.clients.chat_stub import HOLD, Call, last_message
+from tests.clients.chat_stub import HOLD, Call, calling
 from tests.clients.stage import STORY, Stage, clip, eventually, speak
 
 pytestmark = pytest.mark.anyio
@@ -82,11 +82,7 @@ async def test_a_spoken_turn(stage: Stage) -> None:
 
 
 async def test_a_tool_turn(stage: Stage) -> None:
-    def answer(request: dict[str, Any]) -> list[Any]:
-        last = last_message(request)
-        return [last["content"]] if last["role"] == "tool" else [Call("order_status", {"order_number": 12})]
-
-    stage.chat.answer = answer
+    stage.chat.answer = calling(Call("order_status", {"order_number": 12}))
     agent: Agent[None, str] = Agent()
 
     @agent.tool_plain
