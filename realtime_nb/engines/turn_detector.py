@@ -12,6 +12,7 @@ A neural detector says *that* somebody speaks, some 100 ms late; the level of 10
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum
 
 import msgspec
@@ -117,13 +118,14 @@ class SpeechDetector:
         self._detector = detector
         self._rate_hz = sample_rate_hz
         self._resampler = Resampler(sample_rate_hz, RECOGNISER_SAMPLE_RATE_HZ)
-        self._rest: Pcm16 = np.zeros(0, np.int16)
-        self._frame: Pcm16 = np.zeros(0, np.int16)
+        self._audio: Pcm16 = np.zeros(0, np.int16)
+        """From the first sample of the frame under way, of which the first `_taken_samples` are whole hops."""
+        self._taken_samples = 0
         self._fed_samples = 0
         self._hops = 0
         self._floor = NoiseFloor(HOP_MS)
         self._floor_dbfs = SILENT_DBFS
-        self._recent: list[float] = []
+        self._recent: deque[float] = deque(maxlen=LOOK_BACK_MS // HOP_MS)
         self._phase = _Phase.QUIET
         self._boundary_ms = 0
         self._forget_speech()
@@ -150,11 +152,18 @@ class SpeechDetector:
         """Take more audio, int16 mono at `sample_rate_hz`, of any length; return what happened in it, in order."""
         self._fed_samples += len(pcm16)
         signals: list[TurnSignal] = []
-        samples = np.concatenate([self._rest, self._resampler.process(pcm16)])
-        whole = len(samples) - len(samples) % HOP_SAMPLES
-        for start in range(0, whole, HOP_SAMPLES):
-            self._take_hop(samples[start : start + HOP_SAMPLES], signals)
-        self._rest = samples[whole:]
+        audio = np.concatenate([self._audio, self._resampler.process(pcm16)])
+        size, frame_start, taken = self._detector.frame_samples, 0, self._taken_samples
+        while taken + HOP_SAMPLES <= len(audio):
+            self._take_hop(level_dbfs(audio[taken : taken + HOP_SAMPLES]))
+            taken += HOP_SAMPLES
+            while taken - frame_start >= size:
+                frame = audio[frame_start : frame_start + size]
+                frame_start += size
+                self._take_frame(self._detector.probability(frame), taken - frame_start, signals)
+            if self._phase is not _Phase.QUIET:
+                self._watch_silence(signals)
+        self._audio, self._taken_samples = audio[frame_start:], taken - frame_start
         return signals
 
     def conclude(self) -> SpeechStopped | None:
@@ -175,25 +184,16 @@ class SpeechDetector:
         self._forget_speech()
         self._detector.reset()
 
-    def _take_hop(self, hop: Pcm16, signals: list[TurnSignal]) -> None:
-        level = level_dbfs(hop)
+    def _take_hop(self, level: float) -> None:
         self._floor_dbfs = self._floor.update(level)
         self._hops += 1
         self._recent.append(level)
-        del self._recent[: -LOOK_BACK_MS // HOP_MS]
         self._unjudged.append((self._hops * HOP_MS, level))
-        self._frame = np.concatenate([self._frame, hop])
-        size = self._detector.frame_samples
-        while len(self._frame) >= size:
-            frame, self._frame = self._frame[:size], self._frame[size:]
-            self._take_frame(self._detector.probability(frame), signals)
-        if self._phase is not _Phase.QUIET:
-            self._watch_silence(signals)
 
-    def _take_frame(self, probability: float, signals: list[TurnSignal]) -> None:
+    def _take_frame(self, probability: float, begun_samples: int, signals: list[TurnSignal]) -> None:
         """Judge the hops that this frame completes; those that it holds only in part wait for the next."""
         now_ms = self._hops * HOP_MS
-        judged = [hop for hop in self._unjudged if hop[0] <= now_ms - len(self._frame) // 16]
+        judged = [hop for hop in self._unjudged if hop[0] <= now_ms - begun_samples // 16]
         self._unjudged = self._unjudged[len(judged) :]
         if self._phase is _Phase.QUIET:
             self._positive_frames = self._positive_frames + 1 if probability >= self.threshold else 0
@@ -221,7 +221,7 @@ class SpeechDetector:
 
     def _start(self, signals: list[TurnSignal]) -> None:
         since_boundary = self._hops - self._boundary_ms // HOP_MS
-        recent = self._recent[-since_boundary:] if since_boundary > 0 else []
+        recent = list(self._recent)[-since_boundary:] if since_boundary > 0 else []
         self._peak_dbfs = max(recent, default=SILENT_DBFS)
         limit = self._speech_dbfs()
         loud = [index for index, level in enumerate(recent) if level >= limit]
