@@ -132,7 +132,7 @@ class Comparison:
         Where either was run with several networks, holds or endpoints, these are the same, too.
         """
         ones, others = self.of(first), self.of(second)
-        swept = [name for name in SWEPT if any(len({getattr(r, name) for r in rows}) > 1 for rows in (ones, others))]
+        swept = swept_in(ones, others)
 
         def case(row: Row) -> tuple[Any, ...]:
             return (row.clip, row.repeat, *(getattr(row, name) for name in swept))
@@ -254,6 +254,20 @@ class _Document(msgspec.Struct):
     kind: str
     provenance: StudyProvenance
     rows: list[Row]
+
+
+def swept_in(*series: Sequence[Row]) -> list[str]:
+    """Return the conditions of which one pipeline's measured rows have several.
+
+    Rows that failed or never ran may not know theirs and do not count; one that is not known of all divides none.
+    """
+    known = [[row for row in rows if row.measured_ms is not None] for rows in series]
+
+    def varies(name: str) -> bool:
+        values = [{getattr(row, name) for row in rows} for rows in known]
+        return not any({None, ""} & own for own in values) and any(len(own) > 1 for own in values)
+
+    return [name for name in SWEPT if varies(name)]
 
 
 def why_not(row: Row) -> str:

@@ -93,6 +93,17 @@ def test_pipelines_on_different_networks_can_be_compared() -> None:
     assert str(made.difference("far", "alone")).endswith("there are no pairs")
 
 
+def test_a_run_that_does_not_know_its_conditions_costs_no_pairs() -> None:
+    """What failed or never ran has no endpoint: that is no second one."""
+    near = [row("near", repeat=i, run=2 * i, endpoint="embedded") for i in range(8)]
+    far = [row("far", repeat=i, run=2 * i + 1, endpoint="https://there/v1", network="4G") for i in range(8)]
+    lost = [
+        row(name, repeat=9, run=run, status=status, voice_to_voice_ms=None)
+        for name, run, status in (("near", 16, "missing"), ("far", 17, "failed"))
+    ]
+    assert len(Comparison([*near, *far, *lost]).pairs("far", "near")) == 8
+
+
 def test_swept_settings_are_paired_with_themselves() -> None:
     rows = [row(name, silence_duration_ms=ms) for name in ("chain", "realtime") for ms in (200.0, 500.0)]
     pairs = Comparison(rows).pairs("chain", "realtime")

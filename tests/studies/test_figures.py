@@ -190,6 +190,34 @@ def test_conditions_that_differ_are_never_averaged_into_one_bar() -> None:
     assert by_condition(plain) is plain
 
 
+def test_a_run_that_does_not_know_its_conditions_is_no_condition_of_its_own() -> None:
+    whole = comparison(("chain", "realtime"), simulated="network: 4G (simulated)")
+    for row in whole.rows:
+        if row.measured_ms is not None:
+            row.network = "4G"
+    assert by_condition(whole).pipelines == ("chain", "realtime")
+
+
+def test_conditions_are_in_order_whatever_was_run_first() -> None:
+    whole = comparison(("chain", "realtime"), bad=False)
+    for row in whole.rows:
+        row.silence_duration_ms = (1000.0, 200.0)[row.repeat % 2]
+    whole.rows[-1].status, whole.rows[-1].voice_to_voice_ms = "failed", None
+    whole.rows[-1].silence_duration_ms = None
+    backwards = Comparison(whole.rows[::-1], whole.provenance)
+    assert (
+        by_condition(backwards).pipelines
+        == by_condition(whole).pipelines
+        == (
+            "chain, hold 200 ms",
+            "realtime, hold 200 ms",
+            "chain, hold 1000 ms",
+            "realtime, hold 1000 ms",
+            "realtime, hold not known",
+        )
+    )
+
+
 # --- looks ----------------------------------------------------------------------------------------------------------
 
 

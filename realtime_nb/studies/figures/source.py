@@ -9,13 +9,16 @@ import msgspec
 
 from realtime_nb.errors import ConfigurationError, MissingExtra
 from realtime_nb.studies import statistics
-from realtime_nb.studies.comparison import Comparison
+from realtime_nb.studies.comparison import Comparison, swept_in
 from realtime_nb.studies.provenance import StudyProvenance
 from realtime_nb.studies.rows import COLUMNS, Row
 from realtime_nb.studies.statistics import Estimate
 
 Source = Comparison | Iterable[Row | Mapping[str, Any]]
-CONDITIONS = ("network", "silence_duration_ms", "endpoint")
+UNCHANGED = ("none", "embedded")
+"""Conditions that come before others."""
+UNKNOWN = (None, "")
+CONDITION_WORDS = {"network": "network", "silence_duration_ms": "hold", "endpoint": "endpoint"}
 STATUS_WORDS = {"failed": "failed", "timed_out": "timed out", "no_speech": "without speech", "missing": "never ran"}
 
 
@@ -45,37 +48,45 @@ def by_condition(comparison: Comparison) -> Comparison:
     """Return it with a series for every condition: what differs is never averaged into one bar.
 
     Where a pipeline ran over several networks, holds or endpoints, its name says which: "chain, 4G, hold 200 ms".
+    Conditions are in order, and the pipelines of each as they were asked for.
     """
-    swept = [name for name in CONDITIONS if _varies(comparison, name)]
+    swept = _swept(comparison)
     if not swept:
         return comparison
-    named = [
-        msgspec.structs.replace(row, pipeline=", ".join([row.pipeline, *(_condition(row, name) for name in swept)]))
-        for row in comparison.rows
-    ]
-    return Comparison(named, comparison.provenance)
+    rank = {name: place for place, name in enumerate(comparison.pipelines)}
+
+    def place(row: Row) -> tuple[Any, ...]:
+        return (*(_rank(getattr(row, name)) for name in swept), rank[row.pipeline])
+
+    def named(row: Row) -> str:
+        return ", ".join([row.pipeline, *(_condition(row, name) for name in swept)])
+
+    rows = [msgspec.structs.replace(row, pipeline=named(row)) for row in comparison.rows]
+    order = dict.fromkeys(named(row) for row in sorted(comparison.rows, key=place))
+    return Comparison(rows, msgspec.structs.replace(comparison.provenance, pipelines=tuple(order)))
 
 
 def mixed(comparison: Comparison) -> list[str]:
     """Return a note where rows of several conditions are drawn together, [] otherwise."""
-    swept = [name for name in CONDITIONS if _varies(comparison, name)]
-    if not swept:
-        return []
-    found = dict.fromkeys(_condition(row, name) for name in swept for row in comparison.rows)
-    return [f"Pairs of several conditions together: {', '.join(found)}."]
+    found = dict.fromkeys(_condition(row, name) for name in _swept(comparison) for row in comparison.rows)
+    return [f"Pairs of several conditions together: {', '.join(found)}."] if found else []
 
 
-def _varies(comparison: Comparison, name: str) -> bool:
-    values = [[getattr(row, name) for row in comparison.of(pipeline)] for pipeline in comparison.pipelines]
-    # A row that never ran may not know its endpoint or hold: a condition that is not known of all divides none.
-    return all(value not in (None, "") for own in values for value in own) and any(len(set(own)) > 1 for own in values)
+def _swept(comparison: Comparison) -> list[str]:
+    return swept_in(*(comparison.of(pipeline) for pipeline in comparison.pipelines))
+
+
+def _rank(value: Any) -> tuple[Any, ...]:
+    return (1,) if value in UNKNOWN else (0, value not in UNCHANGED, value)
 
 
 def _condition(row: Row, name: str) -> str:
     value = getattr(row, name)
-    return (
-        f"hold {value:.0f} ms" if name == "silence_duration_ms" else f"network {value}" if name == "network" else value
-    )
+    if value in UNKNOWN:
+        return f"{CONDITION_WORDS[name]} not known"
+    if name == "endpoint":
+        return str(value)
+    return f"{CONDITION_WORDS[name]} {value}" if name == "network" else f"{CONDITION_WORDS[name]} {value:.0f} ms"
 
 
 def _row(record: Mapping[str, Any]) -> Row:
