@@ -71,9 +71,7 @@ class ChatRequest:
                 return answer.text
             calls = [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls]
             await self._use_tools(calls, answer)
-        raise StageFailed(
-            "The chat model went on calling functions without an answer.", what_now="Give it fewer tools."
-        )
+        raise StageFailed(TOO_MANY_CALLS, what_now="Give it fewer tools.")
 
     async def deltas(self, messages: list[dict[str, Any]], answer: ChatAnswer) -> AsyncGenerator[Any, None]:
         """Yield the deltas of the final answer as they come. Close it to stop the request."""
@@ -99,9 +97,7 @@ class ChatRequest:
             if not calls:
                 return
             await self._use_tools([(call[0], call[1], call[2]) for call in calls.values()], answer)
-        raise StageFailed(
-            "The chat model went on calling functions without an answer.", what_now="Give it fewer tools."
-        )
+        raise StageFailed(TOO_MANY_CALLS, what_now="Give it fewer tools.")
 
     async def _use_tools(self, calls: list[tuple[str, str, str]], answer: ChatAnswer) -> None:
         self._turn.tool_called()

@@ -42,11 +42,6 @@ class Ear:
         """Whether somebody speaks, pauses shorter than the hold included."""
         return self._detector.speaking
 
-    @property
-    def heard_something(self) -> bool:
-        """Whether there was speech at all."""
-        return self._start_ms is not None
-
     def hear(self, frame: bytes) -> list[TurnSignal]:
         """Take a frame of 24 kHz PCM16 and return what it tells."""
         self._frames.append(frame)

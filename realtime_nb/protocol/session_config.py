@@ -12,8 +12,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from realtime_nb.errors import RemoteProtocolError
 
-VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
-
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Milliseconds = Annotated[int, Meta(ge=0)]
 OutputModalities = Annotated[list[Literal["audio", "text"]], Meta(min_length=1, max_length=1)]

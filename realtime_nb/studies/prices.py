@@ -14,7 +14,6 @@ import msgspec
 from realtime_nb.studies.usage import Tokens, by_stage
 
 PER_TOKENS = 1_000_000
-MS_PER_MINUTE = 60_000
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}$")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,9 +150,3 @@ class StudyResults:
 
     def _repr_html_(self) -> str:
         return f"{self.summary().html()}<p>{self.missing().title}</p>"
-
-
-def _check_columns(names: Iterable[str]) -> None:
-    for name in names:
-        if name not in COLUMNS:
-            raise ConfigurationError(f"There is no column {name!r}.", what_now=f"There are: {', '.join(COLUMNS)}.")

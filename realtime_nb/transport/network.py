@@ -78,10 +78,6 @@ class NetworkProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """Mean time there and back of a small message without loss."""
         return 2 * (self.delay_ms + self.jitter_ms)
 
-    def seeded(self, seed: int) -> NetworkProfile:
-        """Return the same network with other chances."""
-        return msgspec.structs.replace(self, seed=seed)
-
     def up(self, connection: int = 0, bucket: Bucket | None = None) -> Lane:
         """Return the way to the server of the n-th connection; connections that share a bucket share the bandwidth."""
         return Lane(self, bucket or Bucket(self.up_mbps), random.Random(f"{self.seed}/{connection}/up"))

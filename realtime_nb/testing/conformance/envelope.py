@@ -67,11 +67,9 @@ class _Item(msgspec.Struct):
     index: int
     added: bool = False
     done: bool = False
-    conversation_done: bool = False
     part: str = ""
     part_done: bool = False
     words: str = ""
-    audio_deltas: int = 0
     audio_dones: int = 0
 
 
@@ -236,7 +234,6 @@ class Envelope:
             item.words += event["delta"]
         elif name == "response.output_audio.delta":
             self._judge("audio_done", not item.audio_dones, event, "a delta after the done")
-            item.audio_deltas += 1
         elif name == "response.output_audio.done":
             item.audio_dones += 1
         elif name == "response.function_call_arguments.done":

@@ -15,7 +15,6 @@ from realtime_nb.testing.conformance.trial import SILENCE_BEFORE_MS, NotApplicab
 
 PREFIX_MS = 300
 EARLY_MS = 200
-LATE_MS = 350
 QUIET_S = 1.0
 NO_VAD: dict[str, Any] = {"input": {"turn_detection": None}}
 
