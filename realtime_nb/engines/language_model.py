@@ -7,13 +7,14 @@ subset of the recogniser's dictionary; with the subset a decoder loads in some 2
 
 from __future__ import annotations
 
+import bisect
 import functools
 import math
 import random
 import re
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,8 @@ BACKED_OFF = {2: 0.35, 3: 0.3}
 """Probability kept back at each order for words not seen after this history."""
 
 Words = tuple[str, ...]
+Counts = dict[int, Counter[Words]]
+"""By order: how often each n-gram is said, weighted."""
 
 
 class DomainModel(NamedTuple):
@@ -96,37 +99,58 @@ def build(vocabulary: Sequence[str], dictionary_path: Path) -> DomainModel:
 
     Args:
         vocabulary: sentences or words to expect besides the bundled ones.
-        dictionary_path: the recogniser's full dictionary, cmudict format.
+        dictionary_path: the recogniser's full dictionary, cmudict format, sorted by word.
     """
-    weights = dict(domain_sentences())
-    for words in session_sentences(vocabulary):
-        weights[words] = weights.get(words, 0.0) + SESSION_SENTENCE_WEIGHT
-    dictionary, guessed = _pronunciations({word for words in weights for word in words}, dictionary_path)
-    return DomainModel(_arpa(weights), dictionary, guessed)
-
-
-def _pronunciations(words: set[str], dictionary_path: Path) -> tuple[str, tuple[str, ...]]:
-    found: set[str] = set()
-    lines: list[str] = []
-    with dictionary_path.open(encoding="utf-8") as file:
-        for line in file:
-            word = line.partition(" ")[0].partition("(")[0]
-            if word in words:
-                found.add(word)
-                lines.append(line.rstrip())
-    guessed = tuple(sorted(words - found))
+    sentences = session_sentences(vocabulary)
+    counts = {order: counter.copy() for order, counter in _domain_counts().items()}
+    _count(((words, SESSION_SENTENCE_WEIGHT) for words in sentences), counts)
+    domain = _domain_pronunciations(dictionary_path)
+    others = {word for (word,) in counts[1]} - {"<s>", "</s>"} - domain.keys()
+    known = domain | _pronunciations(others, dictionary_path)
+    guessed = tuple(sorted(others - known.keys()))
+    lines = [line for entries in known.values() for line in entries]
     lines += [f"{word} {guess_pronunciation(word)}" for word in guessed]
-    return "\n".join(lines) + "\n", guessed
+    return DomainModel(_arpa(counts), "\n".join(lines) + "\n", guessed)
 
 
-def _arpa(weights: Mapping[Words, float]) -> str:
-    """Return a back-off trigram model: a fixed share of each history's mass is kept for the unseen."""
-    counts: dict[int, Counter[Words]] = {order: Counter() for order in (1, 2, 3)}
-    for words, weight in weights.items():
+@functools.cache
+def _domain_counts() -> Counts:
+    counts: Counts = {order: Counter() for order in (1, 2, 3)}
+    _count(domain_sentences().items(), counts)
+    return counts
+
+
+def _count(sentences: Iterable[tuple[Words, float]], counts: Counts) -> None:
+    for words, weight in sentences:
         padded = ("<s>", *words, "</s>")
         for order, counter in counts.items():
             for start in range(len(padded) - order + 1):
                 counter[padded[start : start + order]] += weight  # type: ignore[assignment]
+
+
+@functools.cache
+def _domain_pronunciations(dictionary_path: Path) -> dict[str, list[str]]:
+    return _pronunciations({word for words in domain_sentences() for word in words}, dictionary_path)
+
+
+def _pronunciations(words: Collection[str], dictionary_path: Path) -> dict[str, list[str]]:
+    """Return the dictionary's lines for each of the words that it has."""
+    lines = dictionary_path.read_text("utf-8").splitlines() if words else []
+    found: dict[str, list[str]] = {}
+    for word in sorted(words):
+        start = bisect.bisect_left(lines, word, key=_entry)
+        end = bisect.bisect_right(lines, word, lo=start, key=_entry)
+        if start < end:
+            found[word] = lines[start:end]
+    return found
+
+
+def _entry(line: str) -> str:
+    return line.partition(" ")[0].partition("(")[0]
+
+
+def _arpa(counts: Counts) -> str:
+    """Return a back-off trigram model: a fixed share of each history's mass is kept for the unseen."""
     counts[1][("<s>",)] = 0
     total = sum(counts[1].values())
     unigrams = {words[0]: (count + 0.5) / (total + 0.5 * len(counts[1])) for words, count in counts[1].items()}
