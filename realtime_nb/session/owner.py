@@ -8,13 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal
 
-from realtime_nb.errors import (
-    AuthenticationFailed,
-    ConnectionLost,
-    ConnectionRefused,
-    RealtimeError,
-    SessionClosed,
-)
+from realtime_nb.errors import AuthenticationFailed, ConnectionLost, ConnectionRefused, RealtimeError, SessionClosed
 from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
 from realtime_nb.protocol.client import ClientProtocol
@@ -92,6 +86,7 @@ class SessionOwner:
         self.interrupter = Interrupter(self)
         self.barge_in = BargeInWatch(self, barge_in or BargeIn())
         self.restored: StateRestored | None = None
+        self.rebuild = self._rebuild  # a replay does it again as it was
         self._gap_audio: deque[tuple[bytes, bytes]] = deque()
         self._reconnect = reconnect
         self._sleep = sleep
@@ -339,9 +334,17 @@ class SessionOwner:
         self.observers.tell("on_state", self.state)
 
     def _restore(self) -> None:
-        """Rebuild the conversation on a fresh connection; assistant turns come back as text."""
-        config, items, lost, spoken = self._plan
+        """Go on with a fresh connection."""
         self.state, self._lost = "connected", None
+        self.restored = self.rebuild()
+        self._attempts, self._gap_dropped_ms = 0, 0.0
+        self.observers.tell("on_restored", self.restored)
+        self.observers.tell("on_state", self.state)
+        self.observers.tell("on_notice", "info", str(self.restored), "")
+
+    def _rebuild(self) -> StateRestored:
+        """Give the conversation to a fresh connection; assistant turns come back as text."""
+        config, items, lost, spoken = self._plan
         settings = settings_again(config)
         if settings:
             self.protocol.send(ce.SessionUpdate(session={"type": config.type, **settings}))
@@ -352,7 +355,7 @@ class SessionOwner:
         for pcm16, audio in kept:
             self.hear(pcm16)
             self.protocol.send(ce.InputAudioBufferAppend(audio=audio))
-        self.restored = StateRestored(
+        return StateRestored(
             gap_ms=self.now_ms() - self._lost_ms,
             attempts=self._attempts,
             items=len(items),
@@ -361,10 +364,6 @@ class SessionOwner:
             microphone_kept_ms=sum(len(pcm16) for pcm16, _ in kept) / 48,
             microphone_dropped_ms=self._gap_dropped_ms,
         )
-        self._attempts, self._gap_dropped_ms = 0, 0.0
-        self.observers.tell("on_restored", self.restored)
-        self.observers.tell("on_state", self.state)
-        self.observers.tell("on_notice", "info", str(self.restored), "")
 
     def hear(self, pcm16: bytes) -> None:
         """Note user audio that is being sent."""
