@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from realtime_nb.errors import RealtimeError
+from realtime_nb.errors import ConnectionLost, RealtimeError
 from realtime_nb.protocol.playback import PlaybackKey
 from realtime_nb.recording.lanes import JITTER_MS, Lane
 from realtime_nb.recording.redaction import Redaction
@@ -127,7 +127,8 @@ class SessionRecorder:
 
     def on_lost(self, error: RealtimeError) -> None:
         """Note that the connection broke and will be opened again."""
-        self._mark("lost", None, {"message": error.message})
+        how = {"code": error.code, "reason": error.reason} if isinstance(error, ConnectionLost) else {}
+        self._mark("lost", None, {"message": error.message, **how})
 
     def on_restored(self, restored: StateRestored) -> None:
         """Note what a new connection rebuilt."""
