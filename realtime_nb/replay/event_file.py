@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realtime_nb.recording.format import EVENTS, INDEX, RecordedEvent
-from realtime_nb.recording.index import DTYPE, scanned
+from realtime_nb.recording.index import DTYPE, RECEIVED, scanned
 
 CHUNK_BYTES = 1 << 24
 _decoder = msgspec.json.Decoder(RecordedEvent)
@@ -52,9 +52,9 @@ class EventFile:
             self._count_unread({number})
             return None
 
-    def events(self, numbers: npt.NDArray[np.intp] | None = None) -> Iterator[RecordedEvent]:
+    def events(self, numbers: Iterable[int] | None = None) -> Iterator[RecordedEvent]:
         """Yield events in order, all of them or those numbered; what cannot be read is passed over and noted."""
-        for number in range(len(self)) if numbers is None else numbers.tolist():
+        for number in range(len(self)) if numbers is None else numbers:
             event = self.event(number)
             if event is not None:
                 yield event
@@ -62,6 +62,18 @@ class EventFile:
     def of_kind(self, *kinds: int) -> npt.NDArray[np.intp]:
         """Return the numbers of the entries of these kinds."""
         return np.flatnonzero(np.isin(self.entries["kind"], kinds))
+
+    def of_type(self, *types: str) -> list[int]:
+        """Return the numbers of the received events of these types; audio is not looked at."""
+        names = [name.encode() for name in types]
+        found = []
+        for number in self.of_kind(RECEIVED).tolist():
+            line = self.line(number)
+            if any(name in line for name in names):
+                event = self.event(number)
+                if event is not None and (event.event or {}).get("type") in types:
+                    found.append(number)
+        return found
 
     def _completed(self, entries: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the entries with those that the index lacks."""

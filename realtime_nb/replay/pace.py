@@ -44,9 +44,14 @@ class Pace:
             self._allowed += 1
             self._steps.release()
 
-    async def until(self, anchor_s: float, delay_ms: float) -> None:
-        """Wait until `delay_ms` of the recording have passed since `anchor_s` of the loop's clock. Cancel-safe."""
+    async def until(self, anchor_s: float, delay_ms: float, *, step: bool = True) -> None:
+        """Wait until `delay_ms` of the recording have passed since `anchor_s` of the loop's clock. Cancel-safe.
+
+        What is no `step` of its own does not wait when stepped.
+        """
         if self.speed == "step":
+            if not step:
+                return
             await self._steps.acquire()
             self._allowed -= 1
         elif isinstance(self.speed, str):

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
     from pandas import DataFrame
 
+    from .connections import Connection
     from .pace import Speed
     from .rebuild import Rebuilt
     from .replaying import Replaying
@@ -148,6 +149,13 @@ class Recording:
         from .rebuild import rebuild
 
         return rebuild(self)
+
+    @functools.cached_property
+    def connections(self) -> list[Connection]:
+        """The connections in order: more than one when the session broke and came back."""
+        from .connections import connections
+
+        return connections(self)
 
     def turns(self) -> list[RecordedTurn]:
         """Return the turns, rebuilt from the events by the same code that built them live; audio is read when used."""

@@ -14,7 +14,7 @@ from realtime_nb.protocol.client import ClientProtocol
 from realtime_nb.protocol.playback import PlaybackKey
 from realtime_nb.protocol.session_config import AudioFormat, AudioPcm, bytes_per_ms
 from realtime_nb.recording.format import Mark, RecordedEvent
-from realtime_nb.recording.index import APPEND, AUDIO_DELTA, RECEIVED
+from realtime_nb.recording.index import APPEND, AUDIO_DELTA
 from realtime_nb.recording.lanes import JITTER_MS
 from realtime_nb.session.event_log import LoggedEvent
 from realtime_nb.session.observers import Observers
@@ -96,7 +96,7 @@ class _Rebuilder:
     def _tape(self) -> RecordedTape:
         entries = self.file.entries
         protocol = ClientProtocol()
-        for number in self._settings_events():
+        for number in self.file.of_type("session.created", "session.updated"):
             event = self.file.event(number)
             if event is not None and event.event is not None:
                 protocol.receive(msgspec.json.encode(event.event))
@@ -106,11 +106,6 @@ class _Rebuilder:
         which = np.searchsorted(starts, self.appends, side="right") - 1
         sent = entries[self.appends]
         return RecordedTape(sent["time_ns"] / 1e6, sent["audio_bytes"] / per_ms[which])
-
-    def _settings_events(self) -> list[int]:
-        wanted = (b'"type":"session.created"', b'"type":"session.updated"', b'"type": "session.')
-        received = self.file.of_kind(RECEIVED).tolist()
-        return [number for number in received if any(kind in self.file.line(number)[:400] for kind in wanted)]
 
     def _input_format(self, number: int) -> AudioFormat:
         starts = [start for start, _ in self.formats]
@@ -226,6 +221,7 @@ class _Rebuilder:
         """A further greeting is a new connection: what went on was lost."""
         if self.greeted:
             self._lose(ConnectionLost("The connection broke."), now_ms)
+            self.protocol = ClientProtocol(retrieve_after_truncate=False)
         self.greeted = True
 
     def _lose(self, error: RealtimeError, now_ms: float) -> None:

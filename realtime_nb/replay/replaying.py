@@ -7,7 +7,7 @@ import concurrent.futures
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -23,9 +23,11 @@ from realtime_nb.session.event_log import LoggedEvent
 from realtime_nb.session.opening import open_session
 from realtime_nb.session.output_audio import WireAudioDecoder
 from realtime_nb.session.owner import SessionOwner
+from realtime_nb.session.reconnect import RETRYABLE_CLOSE_CODES, Reconnect
 from realtime_nb.session.session import Session
 from realtime_nb.transport.memory import MemoryTransport, memory_pair
 
+from .connections import BROKE, GREETING, greeting
 from .pace import Pace, Speed
 from .reader import Recording
 from .responder import Responder
@@ -79,48 +81,86 @@ class Replaying:
 
 
 async def talk_again(recording: Recording, pace: Pace) -> Session:
-    """Open a session with the recorded server on the running loop; what it says waits for what you do."""
-    script = await asyncio.to_thread(Script, recording)
-    ours, theirs = memory_pair()
-    responder = Responder(script, pace, theirs.send)
+    """Open a session with the recorded server on the running loop; what it says waits for what you do.
 
-    async def read() -> None:
-        while True:
-            responder.take(await theirs.receive())
+    Where the recorded connection broke, this one breaks too; the session connects again and goes on.
+
+    Raises:
+        ConfigurationError: the recording holds nothing that a server said.
+    """
+    script = await asyncio.to_thread(Script, recording)
+    line = _Line()
 
     async def serve() -> None:
-        reading = asyncio.create_task(read())
-        try:
-            with contextlib.suppress(RealtimeError):
-                await responder.run()
-                await reading
-        finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+        ids: dict[str, str] = {}
+        for number in range(len(script.connections)):
+            server_end = await line.connect()
+            responder = Responder(script, pace, server_end.send, number=number, ids=ids)
+            reading = asyncio.create_task(_told(server_end, responder.take))
+            try:
+                broke = await responder.run()
+                if broke is None:
+                    await reading
+                else:
+                    server_end.cut(broke.code, broke.reason)
+            except RealtimeError:
+                return
+            finally:
+                reading.cancel()
+                await asyncio.wait([reading])
 
-    return await _opened(recording, ours, serve())
+    return await _opened(recording, line, serve(), Reconnect())
 
 
 async def watch_again(recording: Recording, pace: Pace) -> Session:
-    """Open a session on the running loop in which both sides do again what they did; it closes at the end."""
-    ours, theirs = memory_pair()
-    conductor = _Conductor(recording, pace, theirs)
-    session = await _opened(recording, ours, conductor.greet())
+    """Open a session on the running loop in which both sides do again what they did; it closes at the end.
+
+    Where the recorded connection broke, this one breaks too, and comes back with what was rebuilt then.
+
+    Raises:
+        ConfigurationError: the recording holds nothing that a server said.
+    """
+    line = _Line()
+    conductor = _Conductor(recording, pace, line)
+    await conductor.begin()
+    session = await _opened(recording, line, conductor.greet(), Reconnect(attempts=1, first_delay_s=0.0))
     session._owner.chore(conductor.run(session._owner))
     return session
 
 
-async def _opened(recording: Recording, transport: MemoryTransport, server: Any) -> Session:
-    async def open_transport() -> MemoryTransport:
-        return transport
+class _Line:
+    """Between a session and the recorded server: connections, one after the other, when the server is there."""
 
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[MemoryTransport] = asyncio.Queue(1)
+
+    async def open(self) -> MemoryTransport:
+        """Wait for the server, and return the session's end."""
+        return await self._waiting.get()
+
+    async def connect(self) -> MemoryTransport:
+        """Return the server's end of a fresh connection."""
+        ours, theirs = memory_pair()
+        await self._waiting.put(ours)
+        return theirs
+
+
+async def _told(server_end: MemoryTransport, take: Callable[[str | bytes], None]) -> None:
+    """Take what the session sends until the connection ends."""
+    with contextlib.suppress(RealtimeError):
+        while True:
+            take(await server_end.receive())
+
+
+async def _opened(recording: Recording, line: _Line, server: Any, reconnect: Reconnect) -> Session:
     task = asyncio.create_task(server, name="realtime_nb replayed server")
     try:
         session = await open_session(
             Endpoint(choice="url", base_url="http://replay/v1", model=recording.manifest.model),
             settings={},
             engine=f"replay of {recording.manifest.engine or recording.manifest.model}",
-            open_transport=open_transport,
+            open_transport=line.open,
+            reconnect=reconnect,
         )
     except BaseException:
         task.cancel()
@@ -143,42 +183,72 @@ async def _ends_with(task: asyncio.Task[None]) -> None:
 class _Conductor:
     """Does again, in the recorded order and time, what both sides did."""
 
-    def __init__(self, recording: Recording, pace: Pace, server_end: MemoryTransport) -> None:
+    def __init__(self, recording: Recording, pace: Pace, line: _Line) -> None:
         self._recording = recording
         self._pace = pace
-        self._server_end = server_end
+        self._line = line
         self._lines: Iterator[RecordedEvent] | None = None
         self._read: deque[RecordedEvent] = deque()
         self._decoder = WireAudioDecoder()
         self._first_ms = 0.0
         self._arrived = asyncio.Event()
 
+    async def begin(self) -> None:
+        """Read what must be known before.
+
+        Raises:
+            ConfigurationError: the recording holds nothing that a server said.
+        """
+        (self._greeting, self._rest), self._connections, marks = await asyncio.to_thread(
+            lambda: (greeting(self._recording), deque(self._recording.connections), list(self._recording.marks()))
+        )
+        self._first_ms = self._connections[0].began_ms
+        self._marks = deque(sorted(marks, key=lambda mark: mark.time_ns))
+
     async def greet(self) -> None:
         """Say what the server said first, so that the session is open."""
-        while (line := await self._next()) is not None:
-            if line.direction == "received":
-                self._first_ms = line.time_ns / 1e6
-                await self._server_end.send(_frame(line))
-                return
+        await self._connect(self._greeting)
 
     async def run(self, owner: SessionOwner) -> None:
         """Do everything else, then close the session. Holds its owner only: a session that is dropped closes."""
         owner.observers.add(self)
-        reading = asyncio.create_task(self._drain())
-        began_s = self._pace.loop.time()
-        marks = iter(await asyncio.to_thread(lambda: list(self._recording.marks())))
-        mark = next(marks, None)
+        self._began_s = self._pace.loop.time()
         try:
             while (line := await self._next()) is not None:
-                while mark is not None and mark.time_ns <= line.time_ns:
-                    self._mark(owner, mark)
-                    mark = next(marks, None)
-                await self._pace.until(began_s, line.time_ns / 1e6 - self._first_ms)
+                await self._until(owner, line.time_ns / 1e6)
                 await self._do(owner, line)
+            await self._until(owner, float("inf"))
         finally:
-            reading.cancel()
-            await asyncio.wait([reading])
+            self._draining.cancel()
+            await asyncio.wait([self._draining])
         owner.request_close()
+
+    async def _connect(self, frame: str) -> None:
+        self._server_end = await self._line.connect()
+        self._draining = asyncio.create_task(_told(self._server_end, lambda sent: None))  # it was answered before
+        await self._server_end.send(frame)
+
+    async def _until(self, owner: SessionOwner, time_ms: float) -> None:
+        """Wait for a line's moment; what happened before, beside the wire, happens on the way."""
+        while self._marks and (at_ms := self._marks[0].time_ns / 1e6) <= time_ms:
+            mark = self._marks.popleft()
+            if mark.name in ("interrupted", "lost"):
+                await self._pace.until(self._began_s, at_ms - self._first_ms, step=False)
+            if mark.name == "lost":
+                await self._break(owner)
+            elif mark.name == "interrupted" and owner.output.player is None:
+                self._interrupt(owner, mark)
+        if time_ms < float("inf"):
+            await self._pace.until(self._began_s, time_ms - self._first_ms)
+
+    async def _break(self, owner: SessionOwner) -> None:
+        """End the connection as it ended; no effect while there is none."""
+        if owner.state == "reconnecting":
+            return
+        connection = self._connections[0]
+        self._arrived.clear()
+        self._server_end.cut(connection.code if connection.code in RETRYABLE_CLOSE_CODES else BROKE, connection.reason)
+        await self._arrived.wait()
 
     async def _next(self) -> RecordedEvent | None:
         if not self._read:
@@ -188,7 +258,8 @@ class _Conductor:
     def _more(self) -> list[RecordedEvent]:
         """In a thread, for it reads the disk."""
         if self._lines is None:
-            self._lines = self._recording.events()
+            file = self._recording.event_file
+            self._lines = file.events(range(self._rest, len(file)))
         return list(itertools.islice(self._lines, LINES_AT_ONCE))
 
     def on_event(self, logged: LoggedEvent) -> None:
@@ -196,15 +267,29 @@ class _Conductor:
         if logged.direction == "received":
             self._arrived.set()
 
+    def on_lost(self, error: RealtimeError) -> None:
+        """Note that the end of the connection has arrived."""
+        self._arrived.set()
+
     async def _do(self, owner: SessionOwner, line: RecordedEvent) -> None:
         if line.direction == "sent":
             self._send(owner, line)
             return
-        kind = (line.event or {}).get("type")
-        if kind == "session.created":
+        if (line.event or {}).get("type") == GREETING:
+            await self._come_back(owner, line)
             return
         self._arrived.clear()
         await self._server_end.send(_frame(line))
+        await self._arrived.wait()
+
+    async def _come_back(self, owner: SessionOwner, line: RecordedEvent) -> None:
+        """Begin the next connection; what was sent to rebuild the conversation follows in the recording."""
+        await self._break(owner)
+        self._connections.popleft()
+        if (restored := self._connections[0].restored) is not None:
+            owner.rebuild = lambda: restored
+        self._arrived.clear()
+        await self._connect(_frame(line))
         await self._arrived.wait()
 
     def _send(self, owner: SessionOwner, line: RecordedEvent) -> None:
@@ -218,17 +303,11 @@ class _Conductor:
                 owner.hear(self._decoder.decode(event.audio, owner.protocol.config.audio.input.format))
             owner.send(event)
 
-    def _mark(self, owner: SessionOwner, mark: Mark) -> None:
-        if mark.name == "interrupted" and owner.output.player is None:
-            key = PlaybackKey(str(mark.details.get("item_id", "")), int(mark.details.get("content_index", 0)))
-            reason, heard_ms = mark.details.get("reason", "button"), int(mark.details.get("heard_ms", 0))
-            owner.turns.interrupted(key, reason, heard_ms, owner.now_ms())
-
-    async def _drain(self) -> None:
-        """Take what the session sends: it was sent before, and was answered."""
-        with contextlib.suppress(RealtimeError):
-            while True:
-                await self._server_end.receive()
+    @staticmethod
+    def _interrupt(owner: SessionOwner, mark: Mark) -> None:
+        key = PlaybackKey(str(mark.details.get("item_id", "")), int(mark.details.get("content_index", 0)))
+        reason, heard_ms = mark.details.get("reason", "button"), int(mark.details.get("heard_ms", 0))
+        owner.turns.interrupted(key, reason, heard_ms, owner.now_ms())
 
 
 def _frame(line: RecordedEvent) -> str:

@@ -14,7 +14,7 @@ from realtime_nb.protocol.session_config import bytes_per_ms
 from realtime_nb.session.output_audio import WireAudioDecoder
 
 from .pace import Pace
-from .script import Gate, Hears, Says, Script, same_ids
+from .script import Breaks, Gate, Hears, Says, Script, same_ids
 
 PATIENCE_S = 2.0
 """How long an event is waited for that another client may not send at all."""
@@ -30,12 +30,25 @@ class Responder:
         script: what to say.
         pace: how fast.
         send: puts a frame on the way to the client.
+        number: of the connection, from 0.
+        ids: which recorded ids are which of the client's; filled here, and given to the client's next connection.
     """
 
-    def __init__(self, script: Script, pace: Pace, send: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        script: Script,
+        pace: Pace,
+        send: Callable[[str], Awaitable[None]],
+        *,
+        number: int = 0,
+        ids: dict[str, str] | None = None,
+    ) -> None:
         self._script = script
         self._pace = pace
         self._send = send
+        self._number = number
+        self._ids = {} if ids is None else ids
+        self._had = {self._ids.get(item, item) for item, came in script.items.items() if came < number}
         self._news = asyncio.Event()
         self._arrived: dict[str, list[tuple[float, dict[str, Any]]]] = {}
         self._heard_ms = self._loud_ms = 0.0
@@ -53,15 +66,20 @@ class Responder:
         event_type = str(content.get("type", ""))
         if event_type == "input_audio_buffer.append":
             self._listen(content.get("audio"))
-        else:
+        elif not self._rebuilds(content):
             self._arrived.setdefault(event_type, []).append((self._pace.loop.time(), content))
         self._news.set()
 
-    async def run(self) -> None:
-        """Say everything there is to say, then return. Cancelling is safe."""
+    def _rebuilds(self, content: dict[str, Any]) -> bool:
+        """Whether a client creates an item again that it had before its connection broke."""
+        item = content.get("item")
+        return isinstance(item, dict) and isinstance(item.get("id"), str) and item["id"] in self._had
+
+    async def run(self) -> Breaks | None:
+        """Say everything there is to say, then return how the connection breaks, None if not. Cancelling is safe."""
         anchor_s = self._pace.loop.time()
-        ids: dict[str, str] = {}
-        for step in self._script.steps:
+        ids = self._ids
+        for step in self._script.connections[self._number]:
             match step:
                 case Gate():
                     found = await self._gate(step)
@@ -77,6 +95,10 @@ class Responder:
                     frame = self._script.frame(step.entry, ids)
                     if frame is not None:
                         await self._send(frame)
+                case Breaks():
+                    await self._pace.until(anchor_s, step.delay_ms, step=False)
+                    return step
+        return None
 
     async def _gate(self, gate: Gate) -> tuple[float, dict[str, Any]] | None:
         def arrived() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 from realtime_nb.errors import ConfigurationError, ConnectionLost
 from realtime_nb.transport.websocket_server import LoopbackServer, ServerSocket
@@ -10,15 +11,23 @@ from realtime_nb.transport.websocket_server import LoopbackServer, ServerSocket
 from .pace import Pace, Speed
 from .reader import Recording
 from .responder import Responder
-from .script import Script
+from .script import Breaks, Script
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 SUBPROTOCOLS = ("realtime",)
+CLOSABLE = frozenset({1001, 1011, 1012, 1013})
+"""Of the codes that a client connects again after, those that a server may send."""
 AT_THE_END = "The recording has ended."
+RETURNS_WITHIN_S = 30.0
+"""A client that connects so soon after a recorded break is the one whose connection broke."""
+MAX_AWAY = 64
 
 
 class ReplayServer:
     """Serves one recording on 127.0.0.1 to any number of clients, to each from its beginning. Make one with `start`.
+
+    Where the recorded connection broke, the client's is closed with the same code, and the next client to connect
+    within 30 s gets what came after the break.
 
     Attributes:
         url: the base URL, "http://127.0.0.1:PORT/v1"; keys, paths and models are not looked at.
@@ -28,6 +37,7 @@ class ReplayServer:
     def __init__(self, script: Script, pace: Pace, port: int) -> None:
         self.pace = pace
         self._script = script
+        self._away: deque[tuple[float, int, dict[str, str]]] = deque(maxlen=MAX_AWAY)
         self._server = LoopbackServer(
             self._serve,
             allow_origin=lambda origin: True,
@@ -46,7 +56,7 @@ class ReplayServer:
             speed: 1.0 as recorded, another factor, "fast" or "step".
 
         Raises:
-            ConfigurationError: the port is taken, or the speed is none.
+            ConfigurationError: the port is taken, the speed is none, or the recording holds nothing to say.
         """
         server = cls(await asyncio.to_thread(Script, recording), Pace(speed), port)
         try:
@@ -68,7 +78,8 @@ class ReplayServer:
         await self._server.close()
 
     async def _serve(self, socket: ServerSocket) -> None:
-        responder = Responder(self._script, self.pace, socket.send)
+        number, ids = self._returning()
+        responder = Responder(self._script, self.pace, socket.send, number=number, ids=ids)
         playing = asyncio.create_task(responder.run(), name="realtime_nb replay")
         reading = asyncio.create_task(self._read(socket, responder), name="realtime_nb replay reader")
         try:
@@ -76,8 +87,20 @@ class ReplayServer:
         finally:
             for task in (playing, reading):
                 task.cancel()
-            await asyncio.gather(playing, reading, return_exceptions=True)
-        await socket.close(1000, AT_THE_END)
+            broke, _ = await asyncio.gather(playing, reading, return_exceptions=True)
+        if isinstance(broke, Breaks):
+            self._away.append((self.pace.loop.time(), number + 1, ids))
+            await socket.close(broke.code if broke.code in CLOSABLE else 1011, broke.reason)
+        else:
+            await socket.close(1000, AT_THE_END)
+
+    def _returning(self) -> tuple[int, dict[str, str]]:
+        """Return which connection a client's is, and what its ids are."""
+        while self._away:
+            broke_s, number, ids = self._away.popleft()
+            if number < len(self._script.connections) and self.pace.loop.time() - broke_s <= RETURNS_WITHIN_S:
+                return number, ids
+        return 0, {}
 
     @staticmethod
     async def _read(socket: ServerSocket, responder: Responder) -> None:
