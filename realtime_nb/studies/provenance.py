@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import os
 import platform
@@ -27,7 +28,7 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
         warmups: runs per pipeline that came first and are in no row.
         n: rows that were run, whatever came of them.
         missing: rows that were planned and never ran.
-        machine: processor, cores and system, no name of a host.
+        machine: processor, cores and system, no name of a host; several where the rows were run on several.
         load: the machine's load average over one minute at the beginning, None where the system does not say.
         versions: by package.
         engines: what computed.
@@ -97,6 +98,7 @@ def with_rows(provenance: StudyProvenance, rows: Sequence[Row]) -> StudyProvenan
         provenance,
         n=len(ran),
         missing=len(rows) - len(ran),
+        machine="; ".join(_distinct(row.machine for row in ran)) or provenance.machine,
         engines=_distinct(row.engine for row in ran),
         models=_distinct(row.model for row in ran),
         endpoints=_distinct(row.endpoint for row in ran),
@@ -109,6 +111,7 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
+@functools.cache
 def machine() -> str:
     """Return processor, cores, system and Python."""
     return f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"

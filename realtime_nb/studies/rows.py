@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from realtime_nb.pipelines.base import PipelineTurn
+from realtime_nb.pipelines.base import PipelineTurn, Provenance
 from realtime_nb.studies.prices import PRICES, Prices
 from realtime_nb.studies.usage import tokens_of
 from realtime_nb.studies.words import word_errors, words_of
@@ -53,6 +53,7 @@ class Row(msgspec.Struct, kw_only=True):
         simulated: what was simulated, in words.
         endpoint_error_ms: onset in the recording minus onset in the events, None without the cross-check.
         worker: which process of a cluster did it, "" in this one.
+        machine: processor, cores, system and Python where it was run; "" when unknown.
     """
 
     study: str = ""
@@ -99,6 +100,7 @@ class Row(msgspec.Struct, kw_only=True):
     simulated: str = ""
     endpoint_error_ms: float | None = None
     worker: str = ""
+    machine: str = ""
 
     @property
     def measured_ms(self) -> float | None:
@@ -123,21 +125,12 @@ COLUMNS: tuple[str, ...] = Row.__struct_fields__
 def with_turn(planned: Row, turn: PipelineTurn, *, prices: Prices = PRICES) -> Row:
     """Return a planned row with what came of its run."""
     laid = turn.timeline
-    provenance = turn.provenance
     tokens = tokens_of(turn.usage)
     answer_ms = len(turn.pcm16) / ANSWER_BYTES_PER_MS
-    cost = prices.cost_of(turn.usage, provenance.models, clip_ms=turn.clip.duration_ms, answer_ms=answer_ms)
+    cost = prices.cost_of(turn.usage, turn.provenance.models, clip_ms=turn.clip.duration_ms, answer_ms=answer_ms)
     truth = turn.clip.transcript
-    silence_ms = planned.silence_duration_ms
-    if silence_ms is None:
-        silence_ms = provenance.settings.get("silence_duration_ms")
-    network = _NETWORK.search("; ".join(provenance.simulated))
     return msgspec.structs.replace(
-        planned,
-        network=network[1] if network is not None and planned.network == "none" else planned.network,
-        endpoint=planned.endpoint or _joined(provenance.endpoints),
-        engine=provenance.engine,
-        model=_joined(provenance.models),
+        with_provenance(planned, turn.provenance),
         status=turn.status,
         error=turn.error or "",
         voice_to_voice_ms=laid.voice_to_voice_ms,
@@ -146,7 +139,7 @@ def with_turn(planned: Row, turn: PipelineTurn, *, prices: Prices = PRICES) -> R
         unattributed_ms=laid.unattributed_ms if laid.voice_to_voice_ms is not None else None,
         heard=turn.heard,
         said=turn.said,
-        word_errors=word_errors(truth, turn.heard) if truth and turn.heard else None,
+        word_errors=word_errors(truth, turn.heard) if truth and _transcribed(turn) else None,
         words=len(words_of(truth)) if truth else None,
         answer_audio_ms=answer_ms,
         input_tokens=tokens.input,
@@ -157,9 +150,30 @@ def with_turn(planned: Row, turn: PipelineTurn, *, prices: Prices = PRICES) -> R
         cost_usd=cost.usd,
         cost_source=cost.source,
         flags="; ".join(laid.flags),
-        simulated="; ".join(provenance.simulated) or planned.simulated,
-        silence_duration_ms=silence_ms,
     )
+
+
+def with_provenance(planned: Row, provenance: Provenance) -> Row:
+    """Return a planned row with who answers it, also where no answer comes."""
+    silence_ms = planned.silence_duration_ms
+    if silence_ms is None:
+        silence_ms = provenance.settings.get("silence_duration_ms")
+    network = _NETWORK.search("; ".join(provenance.simulated))
+    return msgspec.structs.replace(
+        planned,
+        network=network[1] if network is not None and planned.network == "none" else planned.network,
+        silence_duration_ms=silence_ms,
+        endpoint=planned.endpoint or _joined(provenance.endpoints),
+        engine=provenance.engine,
+        model=_joined(provenance.models),
+        simulated="; ".join(provenance.simulated) or planned.simulated,
+    )
+
+
+def _transcribed(turn: PipelineTurn) -> bool:
+    """Whether there is a whole transcript: an empty one, of words that nobody recognised, is one, too."""
+    marks = turn.marks
+    return "transcript" not in marks.unmeasured and (bool(turn.heard) or "transcript" in marks.moments)
 
 
 def _joined(by_stage: dict[str, str]) -> str:

@@ -94,6 +94,18 @@ def test_a_failed_turn_is_a_row_without_figures() -> None:
     assert row.word_errors is None
 
 
+def test_an_empty_transcript_has_every_word_wrong_and_a_missing_one_none() -> None:
+    unheard = turn(status="no_speech", heard="")
+    assert with_turn(Row(), unheard).word_errors is None, "chat audio never says what it heard"
+    unheard.marks.set("transcript", 600)
+    row = with_turn(Row(), unheard)
+    assert row.words
+    assert row.word_errors == row.words
+    late = turn(heard="Hel")
+    late.marks.cannot("transcript", "the server's recogniser did not finish in time")
+    assert with_turn(Row(), late).word_errors is None, "a part of the words is no transcript"
+
+
 def test_a_flagged_turn_is_not_averaged() -> None:
     marks = turn().marks
     marks.moments["committed"] = type(marks.moments["committed"])(400.0)
