@@ -85,9 +85,13 @@ async def compare(
 
     Raises:
         ConfigurationError: no clips, no pipelines, two of one name, an unknown name, or a journal of something else.
+        OSError: the journal cannot be written (a full disk); what is in it can be read and resumed.
         AudioError: no such clip.
         MissingExtra: a progress bar was wanted and tqdm is not installed.
     """
+    rules = Rules(
+        warmups=warmups, give_up_after=give_up_after, wait_when_limited_s=wait_when_limited_s, timeout_s=timeout_s
+    )
     asked = await asyncio.to_thread(named_clips, clips)
     lanes = _lanes(pipelines, options)
     plan = planned_rows({"pipeline": list(lanes), "clip": list(asked)}, repeats=repeats, seed=seed, study=name)
@@ -99,9 +103,6 @@ async def compare(
         provenance = journal.head.provenance
     done = journal.done if journal is not None else {}
     bar = progress_for(len(plan) - len(done), progress)
-    rules = Rules(
-        warmups=warmups, give_up_after=give_up_after, wait_when_limited_s=wait_when_limited_s, timeout_s=timeout_s
-    )
     told: dict[str, Any] = {"progress": bar, "on_event": on_event, "on_row": on_row}
     runs = Runs(plan, asked, lanes, rules, journal=journal, prices=prices, **told)
     try:

@@ -11,19 +11,20 @@ from typing import Any
 import msgspec
 
 from realtime_nb.audio import AudioClip
-from realtime_nb.errors import RealtimeError
+from realtime_nb.errors import ConfigurationError, RealtimeError
 from realtime_nb.pipelines.base import Pipeline, PipelineEvent, collect
 from realtime_nb.studies.journal import Journal
 from realtime_nb.studies.prices import PRICES, Prices
 from realtime_nb.studies.progress import NoProgress, Progress
-from realtime_nb.studies.provenance import now
-from realtime_nb.studies.rows import Row, with_turn
+from realtime_nb.studies.provenance import machine, now
+from realtime_nb.studies.rows import Row, with_provenance, with_turn
 
 logger = logging.getLogger(__name__)
 
 FAILURES = ("failed", "timed_out")
-_TRY_AGAIN = re.compile(r"(?:try again in|retry[- ]after:?)\s*(\d+(?:\.\d+)?)\s*(ms|s|m(?:in)?)?\b", re.IGNORECASE)
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, None: 1.0}
+_PART = r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|h(?:ours?)?|m(?:in(?:utes?)?)?|s(?:ec(?:onds?)?)?)?(?![^\W\d])"
+_TRY_AGAIN = re.compile(rf"(?:try again in|retry[- ]after:?)\s*((?:{_PART}\s*)+)", re.IGNORECASE)
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +34,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     give_up_after: int = 5
     wait_when_limited_s: float = 0.0
     timeout_s: float = 180.0
+
+    def __post_init__(self) -> None:
+        if self.give_up_after < 1:
+            raise ConfigurationError(
+                f"give_up_after={self.give_up_after} gives up before the first run.",
+                what_now="Give at least 1; a large number never gives up.",
+            )
 
 
 class Lane:
@@ -96,6 +104,7 @@ class Runs:
         if on_row is not None:
             self._listeners["on_row"] = on_row
         self._prices = prices
+        self._machine = ""
         for run, row in (journal.done if journal is not None else {}).items():
             self.rows[run] = row
 
@@ -106,6 +115,7 @@ class Runs:
         """
         stopped = ""
         try:
+            self._machine = await asyncio.to_thread(machine)
             await self._run()
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -120,8 +130,9 @@ class Runs:
 
     async def _run(self) -> None:
         todo = [row for row in self.rows if row.status == "missing"]
-        for name in dict.fromkeys(row.pipeline for row in todo):
-            await self._start(self._lanes[name], self._clips[todo[0].clip])
+        for lane in (self._lanes[name] for name in dict.fromkeys(row.pipeline for row in todo)):
+            if not lane.given_up:
+                await self._start(lane, self._clips[todo[0].clip])
         for row in todo:
             lane = self._lanes[row.pipeline]
             if lane.given_up:
@@ -142,11 +153,13 @@ class Runs:
             lane.given_up = f"not run: it did not start within {self._rules.timeout_s:g} s"
         except RealtimeError as problem:
             lane.given_up = f"not run: it could not start: {problem}"
+        except Exception as problem:  # a bug in one pipeline must not cost the others
+            lane.given_up = f"not run: it broke when it started: {problem!r}. Please report this."
         for _ in range(0 if lane.given_up else self._rules.warmups):
             await self._turn(Row(), lane, clip, None)
 
     async def _one(self, row: Row, lane: Lane) -> Row:
-        row = msgspec.structs.replace(row, started=now(), error="")
+        row = msgspec.structs.replace(row, started=now(), machine=self._machine, error="")
         return await self._turn(row, lane, self._clips[row.clip], lambda event: self._tell("on_event", row, event))
 
     async def _turn(
@@ -206,23 +219,19 @@ class Runs:
 
 
 def asked_wait_s(error: str) -> float | None:
-    """Return how long a server asked to wait ("Please try again in 1.2s"), in seconds; None when it did not."""
+    """Return how long a server asked to wait ("Please try again in 1m2.5s"), in seconds; None when it did not."""
     found = _TRY_AGAIN.search(error)
     if found is None:
         return None
-    unit = found[2].lower() if found[2] else None
-    return float(found[1]) * _SECONDS[unit]
+    return sum(float(number) * _seconds(unit.lower()) for number, unit in re.findall(_PART, found[1], re.IGNORECASE))
+
+
+def _seconds(unit: str) -> float:
+    return 0.001 if unit in ("ms", "millisecond", "milliseconds") else _SECONDS[unit[:1]]
 
 
 def _failed(row: Row, lane: Lane, status: str, error: str) -> Row:
-    provenance = lane.pipeline.provenance
-    return msgspec.structs.replace(
-        row,
-        status=status,
-        error=error,
-        engine=provenance.engine,
-        simulated="; ".join(provenance.simulated) or row.simulated,
-    )
+    return msgspec.structs.replace(with_provenance(row, lane.pipeline.provenance), status=status, error=error)
 
 
 async def _finished(task: asyncio.Task[None]) -> None:

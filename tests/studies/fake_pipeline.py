@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from realtime_nb.audio import AudioClip
-from realtime_nb.errors import RealtimeError
 from realtime_nb.pipelines.base import Finished, Heard, PipelineEvent, Provenance, Reached, Said, Spoken
 from realtime_nb.testing.virtual_clock import VirtualClockLoop
 from realtime_nb.timing.marks import Marks, Route
@@ -41,7 +40,7 @@ class FakePipeline:
         *,
         fails_in: Callable[[int], str | None] = lambda run: None,
         raises: Callable[[int], Exception | None] = lambda run: None,
-        cannot_start: RealtimeError | None = None,
+        cannot_start: Exception | None = None,
     ) -> None:
         self.provenance = Provenance(
             route=route,

@@ -173,6 +173,10 @@ def test_waiting_for_a_limit_is_only_done_when_asked_for_and_bounded() -> None:
         ("try again in 350ms", 0.35),
         ("Retry-After: 7", 7.0),
         ("try again in 2m", 120.0),
+        ("Please try again in 6m0s. Visit the page.", 360.0),
+        ("Please try again in 1h2m3.5s.", 3723.5),
+        ("Try again in 5 minutes or later.", 300.0),
+        ("Retry after 30 seconds", 30.0),
         ("It will never fit.", None),
         ("Try again.", None),
     ],
@@ -187,6 +191,23 @@ def test_a_pipeline_that_cannot_start_is_missing_with_the_reason() -> None:
     assert {row.error for row in made.of("chain")} == {"not run: it could not start: Nobody listens there. Start it."}
     assert {row.status for row in made.of("realtime")} == {"completed"}
     assert made.ratio("chain", "realtime").value is None
+
+
+def test_a_pipeline_that_breaks_when_it_starts_costs_only_itself() -> None:
+    made = run(chain(cannot_start=ValueError("oops")), FakePipeline(), repeats=1)
+    assert {row.error for row in made.of("chain")} == {
+        "not run: it broke when it started: ValueError('oops'). Please report this."
+    }
+    assert {row.status for row in made.of("realtime")} == {"completed"}
+
+
+def test_a_row_of_a_run_that_failed_says_who_was_asked_and_where() -> None:
+    made = run(FakePipeline(answer_ms=1e9), timeout_s=30, repeats=1)
+    assert {(row.status, row.endpoint, row.model, row.silence_duration_ms) for row in made.rows} == {
+        ("timed_out", "fake", "fake-model", HOLD_MS)
+    }
+    assert {row.machine for row in made.rows} == {made.provenance.machine}
+    assert "cores" in made.provenance.machine
 
 
 def test_a_run_that_never_ends_is_timed_out() -> None:
@@ -342,6 +363,11 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(
 ) -> None:
     with pytest.raises(ConfigurationError, match=match):
         asyncio.run(compare(clips, pipelines, repeats, progress=False))
+
+
+def test_giving_up_before_the_first_run_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="give_up_after=0"):
+        run(FakePipeline(), give_up_after=0)
 
 
 def test_a_clip_that_is_nowhere_is_named_with_the_bundled_ones() -> None:

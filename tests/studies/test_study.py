@@ -148,6 +148,18 @@ def test_a_pipeline_that_cannot_start_is_missing_and_is_tried_again_next_time(tm
     assert len(small(tmp_path, repeats=1).run_now(progress=False).missing()) == 0
 
 
+def test_a_pipeline_that_was_given_up_is_not_started_again_and_again(tmp_path: Path) -> None:
+    made: list[FakePipeline] = []
+
+    def down(row: Row) -> Pipeline:
+        made.append(FakePipeline(row.pipeline, 5.0, cannot_start=RealtimeError("Nobody is there.")))  # type: ignore[arg-type]
+        return made[-1]
+
+    results = small(tmp_path, build=down, pipelines=["chain"], repeats=4).run_now(progress=False)
+    assert len(results.missing()) == 8
+    assert [each.started for each in made] == [1]
+
+
 def test_a_build_that_fails_is_missing_too(tmp_path: Path) -> None:
     def unbuildable(row: Row) -> Pipeline:
         raise ConfigurationError("No such model.")
