@@ -32,6 +32,7 @@ SUMMARY_COLUMNS = (
     "failed",
     "no_speech",
     "flagged",
+    "unmeasured",
     "p50_ms",
     "low_ms",
     "high_ms",
@@ -97,7 +98,10 @@ class Comparison:
         return statistics.median(_measured(self.of(pipeline)), what=what, seed=self.provenance.seed, level=level)
 
     def summary(self, *, level: float = statistics.LEVEL) -> Table:
-        """Return one row a pipeline: n, what is not in n, p50 with its interval, p90, p95, in ms.
+        """Return one row a pipeline: n, what is not in n and why, p50 with its interval, p90, p95, in ms.
+
+        Every run is in one of the counts: "flagged" is completed with an impossible timeline, "unmeasured" completed
+        without a measurable end.
 
         Raises:
             MissingExtra: SciPy is not installed.
@@ -110,7 +114,7 @@ class Comparison:
 
     def _summary_row(self, name: str, level: float | None) -> tuple[Any, ...]:
         rows = self.of(name)
-        values = _measured(rows)
+        values, completed = _measured(rows), [row for row in rows if row.status == "completed"]
         middle = self.median(name, level=level) if level is not None else None
         return (
             name,
@@ -118,7 +122,8 @@ class Comparison:
             sum(row.status == "missing" for row in rows),
             sum(row.status in ("failed", "timed_out") for row in rows),
             sum(row.status == "no_speech" for row in rows),
-            sum(bool(row.flags) for row in rows),
+            sum(bool(row.flags) for row in completed),
+            sum(row.measured_ms is None and not row.flags for row in completed),
             statistics.percentile(values, 50),
             middle.low if middle else None,
             middle.high if middle else None,

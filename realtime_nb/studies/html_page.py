@@ -102,7 +102,7 @@ def _known(comparison: Comparison) -> Table:
     facts = {
         "begun": where.created,
         "machine": where.machine,
-        "load at the beginning": "" if where.load is None else f"{where.load:.2f}",
+        "load": where.load_line or "not known",
         "engines": "; ".join(where.engines),
         "models": "; ".join(where.models),
         "endpoints": "; ".join(where.endpoints),

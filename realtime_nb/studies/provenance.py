@@ -15,6 +15,8 @@ import msgspec
 from realtime_nb.studies.rows import Row
 
 PACKAGES = ("realtime-nb", "numpy", "scipy", "openai", "websockets")
+BUSY = 0.5
+"""Load a core from which a machine is said to be busy."""
 
 
 class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,7 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
         missing: rows that were planned and never ran.
         machine: processor, cores and system, no name of a host; several where the rows were run on several.
         load: the machine's load average over one minute at the beginning, None where the system does not say.
+        cores: of the machine, None when unknown.
         versions: by package.
         engines: what computed.
         models: by name.
@@ -47,6 +50,7 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
     missing: int = 0
     machine: str = ""
     load: float | None = None
+    cores: int | None = None
     versions: dict[str, str] = {}
     engines: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
@@ -60,6 +64,18 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
         return "simulated" if self.simulated else "measured"
 
     @property
+    def busy(self) -> bool:
+        """Whether others used more than half of the machine when it began: figures are then worse than need be."""
+        return self.load is not None and self.cores is not None and self.load > self.cores * BUSY
+
+    @property
+    def load_line(self) -> str:
+        """Return the load in words, "" when unknown."""
+        if self.load is None:
+            return ""
+        return f"load at the start {self.load:.1f}" + (": A BUSY MACHINE" if self.busy else "")
+
+    @property
     def line(self) -> str:
         """Return one line for below a table or a figure."""
         simulated = f"simulated: {', '.join(self.simulated)}" if self.simulated else "measured"
@@ -69,6 +85,7 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
             self.engines and ", ".join(self.engines),
             self.endpoints and f"at {', '.join(self.endpoints)}",
             self.machine,
+            self.load_line,
             f"realtime_nb {self.versions['realtime-nb']}" if "realtime-nb" in self.versions else "",
             f"seed {self.seed}",
             self.created[:10],
@@ -87,6 +104,7 @@ def provenance_now(*, pipelines: Iterable[str], seed: int, repeats: int, warmups
         warmups=warmups,
         machine=machine(),
         load=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        cores=os.cpu_count(),
         versions=versions(),
     )
 

@@ -8,6 +8,8 @@ import pytest
 from realtime_nb.errors import ConfigurationError, MissingExtra
 from realtime_nb.studies import comparison as comparison_module
 from realtime_nb.studies.comparison import Comparison
+from realtime_nb.studies.figures.source import provenance_line
+from realtime_nb.studies.provenance import StudyProvenance
 from realtime_nb.studies.rows import COLUMNS, Row
 from tests.studies.made_rows import comparison, row
 
@@ -29,21 +31,24 @@ def test_the_summary_counts_what_it_leaves_out() -> None:
         row(flags="transcript came 3.0 ms before committed", run=8),
         row(status="missing", error="stopped by the user", voice_to_voice_ms=None, run=9),
         row(voice_to_voice_ms=None, run=10),
+        row(status="failed", flags="it failed in an odd order", voice_to_voice_ms=None, run=13),
         row(status="no_speech", error="no speech was heard", voice_to_voice_ms=None, run=11),
         row(status="timed_out", error="too late", voice_to_voice_ms=None, run=12),
     ]
     (line,) = Comparison(rows).summary()
-    counts = [line[name] for name in ("n", "missing", "failed", "no_speech", "flagged")]
-    assert counts == [7, 1, 2, 1, 1]
+    counts = [line[name] for name in ("n", "missing", "failed", "no_speech", "flagged", "unmeasured")]
+    assert counts == [7, 1, 3, 1, 1, 1]
+    assert sum(counts) == len(rows)
     assert line["p50_ms"] == 1000
     assert 900 <= line["low_ms"] <= 1000 <= line["high_ms"] <= 1100
     missing = Comparison(rows).missing()
-    assert [each["run"] for each in missing] == [7, 8, 9, 10, 11, 12]
+    assert [each["run"] for each in missing] == [7, 8, 9, 10, 13, 11, 12]
     assert [each["why"] for each in missing] == [
         "the key was refused",
         "transcript came 3.0 ms before committed",
         "stopped by the user",
         "voice-to-voice could not be measured",
+        "it failed in an odd order",
         "no speech was heard",
         "too late",
     ]
@@ -159,6 +164,16 @@ def test_simulated_is_said() -> None:
     assert "4G (simulated)" in made.provenance.line
     assert Comparison([row()]).provenance.word == "measured"
     assert Comparison([Row(simulated="network: 4G (simulated)")]).provenance.simulated == ()
+
+
+def test_a_busy_machine_is_said() -> None:
+    calm = StudyProvenance(load=0.6, cores=2)
+    assert "load at the start 0.6 · " in Comparison([row()], calm).provenance.line
+    assert "BUSY" not in calm.line
+    busy = Comparison([row()], StudyProvenance(load=1.4, cores=2))
+    assert "load at the start 1.4: A BUSY MACHINE" in repr(busy)
+    assert "A BUSY MACHINE" in provenance_line(busy)
+    assert not StudyProvenance(load=9.0).busy
 
 
 def test_nothing_at_all_is_still_a_table() -> None:

@@ -140,7 +140,7 @@ def provenance_line(comparison: Comparison, *, interval: str = "") -> str:
         for part in (
             f"SIMULATED: {', '.join(where.simulated)}" if where.simulated else "measured",
             *(f"{name}: {value or 'not recorded'}" for name, value in known.items()),
-            f"load {where.load:.1f}" if where.load is not None else "",
+            where.load_line,
             f"n = {where.n} runs" + (f" ({where.missing} missing)" if where.missing else ""),
             interval,
             f"seed {where.seed}" if where.created else "",
