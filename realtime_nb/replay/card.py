@@ -18,7 +18,7 @@ def card_html(recording: Recording) -> str:
     """Return a small table; nothing of what was said is taken as HTML."""
     manifest, turns = recording.manifest, recording.turns()
     length = f"{recording.duration_ms / 1000:.1f} s"
-    facts = (manifest.created, length, manifest.engine, manifest.model, manifest.endpoint)
+    facts = (manifest.created, length + times_connected(recording), manifest.engine, manifest.model, manifest.endpoint)
     rows = "".join(_row(number, turn) for number, turn in enumerate(turns[:SHOWN_TURNS], 1))
     more = f"<p>… and {len(turns) - SHOWN_TURNS} more turns</p>" if len(turns) > SHOWN_TURNS else ""
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in recording.notes)
@@ -30,6 +30,12 @@ def card_html(recording: Recording) -> str:
         + f'<table style="border-collapse:collapse"><tr>{head}</tr>{rows}</table>{more}'
         "<p style='opacity:.7'>recording.to_html(path) makes a page of it.</p></div>"
     )
+
+
+def times_connected(recording: Recording) -> str:
+    """Return " · 3 connections" where it broke and came back, "" where it did not."""
+    n = len(recording.connections)
+    return f" · {n} connections" if n > 1 else ""
 
 
 def _row(number: int, turn: RecordedTurn) -> str:

@@ -13,9 +13,11 @@ from realtime_nb.recording.index import APPEND, AUDIO_DELTA
 from realtime_nb.session.transcript import TranscriptLine
 from realtime_nb.timing.marks import STAGES, Timeline
 
+from .card import times_connected
 from .summary import summary
 
 if TYPE_CHECKING:
+    from .connections import Connection
     from .reader import Recording
     from .recorded_turn import RecordedTurn
 
@@ -30,19 +32,24 @@ def page_data(recording: Recording) -> dict[str, Any]:
     """Return everything but the sound. All of it is text or numbers; the page shows it as text."""
     turns = recording.turns()
     manifest = recording.manifest
+    gaps = [_gap_row(*gap) for gap in _gaps(recording)]
     packages = ", ".join(f"{name} {version}" for name, version in manifest.packages.items())
     who = " · ".join(part for part in (manifest.engine, manifest.model, manifest.endpoint) if part)
     return {
         "duration_ms": recording.duration_ms,
-        "facts": f"{manifest.created} · {who} · {len(turns)} turns",
-        "notes": recording.notes + [f"Left out on purpose: {what}." for what in manifest.redacted],
+        "facts": f"{manifest.created} · {who} · {len(turns)} turns{times_connected(recording)}",
+        "notes": [
+            *recording.notes,
+            *(f"Left out on purpose: {what}." for what in manifest.redacted),
+            *(f"The connection broke after {row['time_ms'] / 1000:.1f} s: {row['summary']}." for row in gaps),
+        ],
         "footer": f"realtime_nb {manifest.realtime_nb}, Python {manifest.python}, {packages} · {manifest.machine} · "
         f"schema {manifest.schema_version} · {manifest.ended or 'cut off'}",
         "peaks": _peaks(recording),
         "regions": _regions(recording),
         "transcript": [_line(line, recording) for line in recording.transcript],
         "turns": [_turn(turn) for turn in turns],
-        "events": _events(recording),
+        "events": sorted(_events(recording) + gaps, key=lambda row: float(row["time_ms"])),
     }
 
 
@@ -57,11 +64,21 @@ def _peaks(recording: Recording) -> dict[str, Any]:
 
 
 def _regions(recording: Recording) -> list[tuple[int, str, float, float]]:
-    return [
+    regions: list[tuple[int, str, float, float]] = [
         (int(region.lane == "assistant"), region.kind, region.start_ms, region.end_ms)
         for region in recording.regions
         if region.end_ms is not None
     ]
+    for start_ms, end_ms, _ in _gaps(recording):
+        regions += [(lane, "gap", start_ms, end_ms) for lane in (0, 1)]
+    return regions
+
+
+def _gaps(recording: Recording) -> list[tuple[float, float, Connection]]:
+    """Return when there was no connection, and which one broke."""
+    found = recording.connections
+    backs_ms = [connection.began_ms for connection in found[1:]] + [recording.duration_ms]
+    return [(one.lost_ms, back, one) for one, back in zip(found, backs_ms, strict=False) if one.lost_ms is not None]
 
 
 def _line(line: TranscriptLine, recording: Recording) -> dict[str, Any]:
@@ -164,6 +181,17 @@ def _events(recording: Recording) -> list[dict[str, Any]]:
             rows.append(_row(event.time_ns / 1e6, event.direction, event.event, event.raw))
     _close(runs)
     return rows
+
+
+def _gap_row(lost_ms: float, back_ms: float, connection: Connection) -> dict[str, Any]:
+    said = f" ({connection.reason})" if connection.reason else ""
+    return {
+        "time_ms": lost_ms,
+        "direction": "received",
+        "type": "(connection broke)",
+        "summary": f"code {connection.code}{said}, nothing for {(back_ms - lost_ms) / 1000:.1f} s",
+        "json": msgspec.json.encode(connection).decode(),
+    }
 
 
 def _close(runs: dict[int, tuple[dict[str, Any], int, int]]) -> None:

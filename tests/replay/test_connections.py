@@ -10,7 +10,9 @@ import pytest
 
 from realtime_nb.errors import ConfigurationError, ConnectionLost
 from realtime_nb.recording.writer import RecordingWriter, manifest_for
+from realtime_nb.replay.card import card_html
 from realtime_nb.replay.pace import Pace
+from realtime_nb.replay.page_data import page_data
 from realtime_nb.replay.reader import Recording
 from realtime_nb.replay.replaying import talk_again, watch_again
 from realtime_nb.replay.server import ReplayServer
@@ -212,3 +214,18 @@ async def test_a_recording_of_nothing_is_not_replayed(tmp_path: Path) -> None:
             await replaying
     with pytest.raises(ConfigurationError, match="nothing that a server said"):
         await ReplayServer.start(recording)
+
+
+async def test_the_gap_is_shown(tmp_path: Path) -> None:
+    recording = await broken(tmp_path / "r")
+    data = await asyncio.to_thread(page_data, recording)
+    first, second = await asyncio.to_thread(lambda: recording.connections)
+    assert [region[2:] for region in data["regions"] if region[1] == "gap"] == [(first.lost_ms, second.began_ms)] * 2
+    types = [row["type"] for row in data["events"]]
+    broke = types.index("(connection broke)")
+    assert "response.done" in types[:broke]
+    assert types[broke + 1] == "session.created"
+    assert "code 1012 (restart)" in data["events"][broke]["summary"]
+    assert "2 connections" in data["facts"]
+    assert "code 1012 (restart), nothing for 0.0 s." in data["notes"][-1]
+    assert "2 connections" in await asyncio.to_thread(card_html, recording)

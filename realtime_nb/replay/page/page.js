@@ -103,8 +103,8 @@ function draw() {
   const scale = pxPerMs();
   const startMs = waves.scrollLeft / scale;
   for (const [lane, kind, fromMs, toMs] of data.regions) {
-    pen.globalAlpha = kind === "hold" ? 0.5 : 0.16;
-    pen.fillStyle = color(kind === "hold" ? "hold" : lane === 0 ? "user" : "assistant");
+    pen.globalAlpha = kind === "hold" || kind === "gap" ? 0.5 : 0.16;
+    pen.fillStyle = color(kind === "hold" ? "hold" : kind === "gap" ? "bad" : lane === 0 ? "user" : "assistant");
     pen.fillRect((fromMs - startMs) * scale, lane * 84 + 2, Math.max(1, (toMs - fromMs) * scale), 80);
   }
   pen.globalAlpha = 1;
