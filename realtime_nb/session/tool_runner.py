@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from realtime_nb.protocol import server_events as se
 from realtime_nb.protocol.items import FunctionCall, FunctionCallOutput
 from realtime_nb.protocol.response import ResponseOptions
 
+from .tool_thread import in_own_thread
 from .tools import Tool, ToolArgumentsRefused, Toolbox, ToolRequest
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ class ToolRunner:
         """Stop one running call, or all; the model is told. Returns how many were stopped."""
         tasks = [task for key, task in self._tasks.items() if call_id in (None, key) and not task.done()]
         for task in tasks:
-            task.cancel()
+            self._owner.loop.call_soon(task.cancel)  # after its first step: one that never began could not answer
         return len(tasks)
 
     def forget(self, response_id: str) -> None:
@@ -140,7 +142,7 @@ class ToolRunner:
 
     def _called(self, response_id: str, call: FunctionCall) -> None:
         call_id = str(call.call_id)
-        if call_id in self.results:
+        if call_id in self.results or call.status == "incomplete":  # cut short in the middle of its arguments
             return
         batch = self._batches.setdefault(response_id, _Batch(response_id, set()))
         if call.name not in self.toolbox:
@@ -164,7 +166,7 @@ class ToolRunner:
         self._tasks[call_id] = self._owner.chore(self._work(self.toolbox[call.name], result, batch))
 
     async def _work(self, tool: Tool, result: ToolResult, batch: _Batch) -> None:
-        filler = asyncio.create_task(self._fill(tool)) if tool.filler else None
+        filler = self._owner.chore(self._fill(tool)) if tool.filler else None
         try:
             await self._run(tool, result)
         except asyncio.CancelledError:
@@ -185,43 +187,51 @@ class ToolRunner:
         self._owner.observers.tell("on_tool_result", result)
 
     async def _run(self, tool: Tool, result: ToolResult) -> None:
+        """Run one call and note how it went. Raises cancellation only: every call must be answered."""
+        limit = asyncio.timeout(tool.timeout_s)
         try:
             arguments = tool.bind(result.arguments)
+            if not await self._approved(tool, result, arguments):
+                return
+            if result.status != "running":
+                result.status = "running"
+                self._tell(result)
+            async with limit:
+                value = await called_with(tool, arguments)
+            result.output, result.status = as_output(value), "completed"
         except ToolArgumentsRefused as refused:
             self._fail(result, "failed", f"The arguments do not fit: {refused}")
-            return
-        try:
-            approved = await self._approved(tool, result, arguments)
-        except TimeoutError:
-            waited_s = tool.approval_timeout_s
-            self._fail(result, "timed_out", f"Nobody approved this call within {waited_s:g} s, so it was not run.")
-            return
-        finally:
-            result.waited_ms = self._owner.now_ms() - result.started_ms
-        if not approved:
-            self._fail(result, "declined", "The user declined this call.")
-            return
-        if result.status != "running":
-            result.status = "running"
-            self._tell(result)
-        try:
-            async with asyncio.timeout(tool.timeout_s):
-                value = await called_with(tool, arguments)
-        except TimeoutError:
-            self._fail(result, "timed_out", f"{tool.name} did not answer within {tool.timeout_s:g} s.")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if isinstance(error, TimeoutError) and limit.expired():
+                self._fail(result, "timed_out", f"{tool.name} did not answer within {tool.timeout_s:g} s.")
+                return
             self._fail(result, "failed", f"{type(error).__name__}: {error}")
             self._owner.observers.tell(
                 "on_notice", "warning", f"The tool {tool.name} raised {type(error).__name__}: {error}", ""
             )
-        else:
-            result.output = as_output(value)
-            result.status = "completed"
 
     async def _approved(self, tool: Tool, result: ToolResult, arguments: dict[str, Any]) -> bool:
+        """Return whether it may run, and note why when it may not. Raises what the hook raises."""
         if tool.approval == "never":
             return True
         request = ToolRequest(call_id=result.call_id, name=result.name, arguments=arguments)
+        limit = asyncio.timeout(tool.approval_timeout_s)
+        try:
+            async with limit:
+                approved = await self._decision(tool, result, request)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            waited_s = tool.approval_timeout_s
+            self._fail(result, "timed_out", f"Nobody approved this call within {waited_s:g} s, so it was not run.")
+            return False
+        finally:
+            result.waited_ms = self._owner.now_ms() - result.started_ms
+        if not approved:
+            self._fail(result, "declined", "The user declined this call.")
+        return approved
+
+    async def _decision(self, tool: Tool, result: ToolResult, request: ToolRequest) -> bool:
         if callable(tool.approval):
             answer = tool.approval(request)
             return bool(await answer) if inspect.isawaitable(answer) else bool(answer)
@@ -231,8 +241,7 @@ class ToolRunner:
         self._tell(result)
         self._owner.observers.tell("on_tool_approval", request)
         try:
-            async with asyncio.timeout(tool.approval_timeout_s):
-                return await waiting
+            return await waiting
         finally:
             self._approvals.pop(result.call_id, None)
 
@@ -274,10 +283,10 @@ class ToolRunner:
 
 
 async def called_with(tool: Tool, arguments: dict[str, Any]) -> Any:
-    """Call a tool's function and return its value: sync ones in a thread, async ones here."""
+    """Call a tool's function and return its value: sync ones in a thread of their own, async ones here."""
     if inspect.iscoroutinefunction(tool.function):
         return await tool.function(**arguments)
-    value = await asyncio.to_thread(tool.function, **arguments)
+    value = await in_own_thread(functools.partial(tool.function, **arguments))
     return await value if inspect.isawaitable(value) else value
 
 
