@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,6 +104,22 @@ def test_weights_laid_out_otherwise_are_refused(tmp_path: Path, damage: str) -> 
     path.write_bytes(damaged[damage])
     with pytest.raises(UnknownWeightsError):
         silero_network.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("stft.forward_basis_buffer", np.s_[:130]),
+        ("encoder.1.reparam_conv.weight", np.s_[:, :64]),
+        ("encoder.3.reparam_conv.weight", np.s_[:64]),
+        ("decoder.rnn.weight_hh", np.s_[:256]),
+    ],
+)
+def test_layers_that_do_not_fit_each_other_are_refused(name: str, kept: Any) -> None:
+    tensors = silero_network._tensors(WEIGHTS.read_bytes())
+    silero_network.SileroNetwork(dict(tensors))
+    with pytest.raises(UnknownWeightsError):
+        silero_network.SileroNetwork({**tensors, name: tensors[name][kept]})
 
 
 def test_with_unknown_weights_the_library_computes_itself(
