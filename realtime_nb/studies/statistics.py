@@ -43,7 +43,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         n: values, or pairs.
         level: of the interval.
         unit: "ms", or "" for ratios.
-        note: why something is None.
+        note: why something is None, or what was left out.
     """
 
     what: str
@@ -62,7 +62,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         if self.low is None or self.high is None:
             return f"{self.what}: {number} (n = {self.n}; {self.note})"
         low, high = (f"{end:,.0f}" if self.unit else f"{end:.2f}" for end in (self.low, self.high))
-        return f"{self.what}: {number} ({self.level:.0%} interval {low} to {high}, n = {self.n})"
+        note = f"; {self.note}" if self.note else ""
+        return f"{self.what}: {number} ({self.level:.0%} interval {low} to {high}, n = {self.n}{note})"
 
     def __repr__(self) -> str:
         return str(self)
@@ -100,19 +101,20 @@ def paired_ratio(
     """Return the median of first ÷ second over pairs. Below `MIN_N` pairs there is no figure, only the reason.
 
     The bootstrap is of the logarithms, so that the interval of the inverse ratio is the inverse of the interval.
-    Pairs with a value that is not positive are left out.
+    Pairs with a value that is not positive are left out, and the note says how many.
 
     Raises:
         MissingExtra: SciPy is not installed.
     """
     logs = [math.log(first / second) for first, second in pairs if first > 0 and second > 0]
     n = len(logs)
+    left_out = f"{len(pairs) - n} pairs without a positive value left out" if n < len(pairs) else ""
     if n < MIN_N:
-        note = f"not given for n = {n}: {_too_few('pairs')}"
+        note = "; ".join(filter(None, (f"not given for n = {n}: {_too_few('pairs')}", left_out)))
         return Estimate(what=what, value=None, n=n, level=level, unit="", note=note)
     low, high = bootstrap_interval(logs, seed=seed, level=level)
-    middle = math.exp(float(np.median(logs)))
-    return Estimate(what=what, value=middle, low=math.exp(low), high=math.exp(high), n=n, level=level, unit="")
+    middle, low, high = (math.exp(each) for each in (float(np.median(logs)), low, high))
+    return Estimate(what=what, value=middle, low=low, high=high, n=n, level=level, unit="", note=left_out)
 
 
 def paired_difference(
@@ -131,13 +133,13 @@ def paired_difference(
 def bootstrap_interval(
     values: Sequence[float] | npt.NDArray[np.float64], *, seed: int = 0, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the median; the same seed gives the same interval.
+    """Return the percentile bootstrap interval of the median; the same seed and values, in any order, give the same.
 
     Raises:
         MissingExtra: SciPy is not installed.
     """
     stats = load("scipy.stats")
-    sample = np.asarray(values, dtype=np.float64)
+    sample = np.sort(np.asarray(values, dtype=np.float64))
     result = stats.bootstrap(
         (sample,),
         np.median,

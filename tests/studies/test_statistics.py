@@ -91,7 +91,11 @@ def test_the_inverse_ratio_has_the_inverse_interval(pairs: list[tuple[float, flo
 
 
 def test_pairs_that_cannot_be_divided_are_left_out() -> None:
-    assert paired_ratio([(0.0, 5.0), (5.0, 0.0), *[(2.0, 1.0)] * 6]).n == 6
+    pairs = [(0.0, 5.0), (5.0, 0.0), *[(2.0, 1.0)] * 6]
+    found = paired_ratio(pairs)
+    assert found.n == 6
+    assert str(found).endswith("n = 6; 2 pairs without a positive value left out)")
+    assert "2 pairs without" in str(paired_ratio(pairs[:5]))
 
 
 def test_differences_of_known_pairs() -> None:
@@ -105,6 +109,16 @@ def test_the_seed_decides_the_interval() -> None:
     values = lognormal(15)
     assert median(values, seed=4) == median(values, seed=4)
     assert median(values, seed=4) != median(values, seed=5)
+
+
+def test_the_order_of_the_values_decides_nothing() -> None:
+    values = lognormal(15)
+    assert median(values) == median(values[::-1])
+
+
+def test_values_that_are_all_the_same_have_an_interval_of_no_width() -> None:
+    found = median([700.0] * 8)
+    assert (found.low, found.value, found.high) == (700, 700, 700)
 
 
 def test_many_values_fit_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
