@@ -44,7 +44,11 @@ class Parts:
         table = self._arrow.table(columns, schema=schema())
         path = self.folder / f"part-{min(row.run for row in rows):09d}-{uuid.uuid4().hex[:8]}.parquet"
         unfinished = path.with_suffix(".unfinished")
-        self._parquet.write_table(table, unfinished)
+        try:
+            self._parquet.write_table(table, unfinished)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
         unfinished.replace(path)
         return path
 

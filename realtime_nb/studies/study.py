@@ -184,14 +184,16 @@ class Study:
                     self.folder.parts.add(waiting)
                     waiting, written_s = [], time.monotonic()
         finally:
-            self.folder.parts.add(waiting)
-            if stopped.is_set():
-                missing = {run: "not run: stopped" if why == "not run yet" else why for run, why in missing.items()}
-            self.folder.write_missing(missing, lost_workers=sorted(cluster.lost) if cluster is not None else [])
-            if cluster is None:
-                close_bench()
-            else:
-                cluster.close()
+            try:
+                self.folder.parts.add(waiting)
+                if stopped.is_set():
+                    missing = {r: "not run: stopped" if why == "not run yet" else why for r, why in missing.items()}
+                self.folder.write_missing(missing, lost_workers=sorted(cluster.lost) if cluster is not None else [])
+            finally:
+                if cluster is None:
+                    close_bench()
+                else:
+                    cluster.close()
 
 
 def _rounds_here(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,7 @@ class StudyResults:
             ConfigurationError: no such column.
             MissingExtra: SciPy is not installed.
         """
-        unknown = [name for name in by if name not in COLUMNS]
-        if unknown:
-            raise ConfigurationError(
-                f"There is no column {unknown[0]!r}.", what_now=f"There are: {', '.join(COLUMNS)}."
-            )
+        _check_columns(by)
         values: dict[tuple[Any, ...], list[float]] = defaultdict(list)
         left_out: dict[tuple[Any, ...], int] = defaultdict(int)
         for ms, status, flags, *group in self._parts.column("voice_to_voice_ms", "status", "flags", *by):
@@ -91,7 +87,7 @@ class StudyResults:
             else:
                 values[tuple(group)].append(ms)
         lines = []
-        for found in sorted({*values, *left_out}, key=str):
+        for found in sorted({*values, *left_out}, key=lambda group: [(value is None, value) for value in group]):
             middle = statistics.median(values[found], seed=self._head.provenance.seed)
             high = (statistics.percentile(values[found], q) for q in (90, 95))
             n = len(values[found])
@@ -102,27 +98,24 @@ class StudyResults:
     def comparison(self, **where: Any) -> Comparison:
         """Return rows as a `Comparison`, in memory: those with these values, for example `network="4G"`.
 
-        Missing runs are not among them; see `missing`.
+        Planned runs that are not there are among them, as "missing".
 
         Raises:
             ConfigurationError: no such column.
         """
-        unknown = [name for name in where if name not in COLUMNS]
-        if unknown:
-            raise ConfigurationError(
-                f"There is no column {unknown[0]!r}.", what_now=f"There are: {', '.join(COLUMNS)}."
-            )
-        rows = [row for row in self.rows() if all(getattr(row, name) == value for name, value in where.items())]
+        _check_columns(where)
+        rows = [row for row in (*self.rows(), *self._not_run()) if _has(row, where)]
         return Comparison(sorted(rows, key=lambda row: row.run), self._head.provenance)
 
     def provenance(self) -> StudyProvenance:
         """Return where the results come from, with what the rows say; reads a few columns."""
-        texts: dict[str, dict[str, None]] = {"engine": {}, "model": {}, "endpoint": {}, "simulated": {}}
+        names = ("engine", "model", "endpoint", "simulated", "machine")
+        texts: dict[str, dict[str, None]] = {name: {} for name in names}
         n = 0
         for values in self._parts.column(*texts):
             n += 1
             for name, value in zip(texts, values, strict=True):
-                texts[name].update(dict.fromkeys(part for part in value.split("; ") if part))
+                texts[name].update(dict.fromkeys(part for part in (value or "").split("; ") if part))
         return msgspec.structs.replace(
             self._head.provenance,
             n=n,
@@ -131,22 +124,37 @@ class StudyResults:
             models=tuple(texts["model"]),
             endpoints=tuple(texts["endpoint"]),
             simulated=tuple(texts["simulated"]),
+            machine="; ".join(texts["machine"]) or self._head.provenance.machine,
         )
 
     def missing(self) -> Table:
         """Return the planned runs that are not there, and why."""
-        done, known = self._parts.done(), read_missing(self.folder)
-        unknown = "not run: the study ended before it was written"
-        rows = [row for row in self._plan if row.run not in done]
+        rows, lost = self._not_run(), read_missing(self.folder).lost_workers
         return Table(
             ("run", *FACTORS, "why"),
-            [(r.run, *(getattr(r, name) for name in FACTORS), known.runs.get(str(r.run), unknown)) for r in rows],
+            [(row.run, *(getattr(row, name) for name in FACTORS), row.error) for row in rows],
             title=f"{len(rows)} of {self.planned} runs are missing" if rows else "nothing is missing",
-            note=f"Workers lost on the way: {', '.join(known.lost_workers)}." if known.lost_workers else "",
+            note=f"Workers lost on the way: {', '.join(lost)}." if lost else "",
         )
+
+    def _not_run(self) -> list[Row]:
+        done, why = self._parts.done(), read_missing(self.folder).runs
+        ended = "not run: the study ended before it was written"
+        rows = [row for row in self._plan if row.run not in done]
+        return [msgspec.structs.replace(row, error=why.get(str(row.run), ended)) for row in rows]
 
     def __repr__(self) -> str:
         return f"{self.summary().text()}\n{self.missing().title}"
 
     def _repr_html_(self) -> str:
         return f"{self.summary().html()}<p>{self.missing().title}</p>"
+
+
+def _has(row: Row, values: Mapping[str, Any]) -> bool:
+    return all(getattr(row, name) == value for name, value in values.items())
+
+
+def _check_columns(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in COLUMNS:
+            raise ConfigurationError(f"There is no column {name!r}.", what_now=f"There are: {', '.join(COLUMNS)}.")

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,6 +146,9 @@ def test_a_pipeline_that_cannot_start_is_missing_and_is_tried_again_next_time(tm
     results = small(tmp_path, build=down, repeats=1).run_now(progress=False)
     assert {line["pipeline"] for line in results.missing()} == {"chain"}
     assert {line["why"] for line in results.missing()} == {"not run: it could not start: Nobody is there."}
+    gone = [row for row in results.comparison().of("chain") if row.status == "missing"]
+    assert len(gone) == len(results.missing()) == results.comparison(pipeline="chain").provenance.missing
+    assert {row.error for row in gone} == {"not run: it could not start: Nobody is there."}
     assert len(small(tmp_path, repeats=1).run_now(progress=False).missing()) == 0
 
 
@@ -181,6 +185,32 @@ def test_pipelines_stay_open_within_a_study_and_are_closed_after_it(tmp_path: Pa
     assert [len(each.asked) for each in made] == [1 + 6] * 2
     assert [each.closed for each in made] == [1, 1]
     assert not bench._open
+
+
+def test_a_folder_that_cannot_be_written_leaves_no_pipeline_open_and_no_half_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[FakePipeline] = []
+
+    def build(row: Row) -> Pipeline:
+        made.append(Quick(row.pipeline, 5.0))  # type: ignore[arg-type]
+        return made[-1]
+
+    def full(table: Any, path: Path) -> None:
+        path.write_bytes(b"PAR")
+        raise OSError(28, "No space left on device")
+
+    broken = small(tmp_path, build=build, repeats=1)
+    monkeypatch.setattr(broken.folder.parts, "_parquet", SimpleNamespace(write_table=full))
+    with pytest.raises(OSError, match="No space left"):
+        broken.run_now(progress=False)
+    assert [each.closed for each in made] == [1, 1]
+    assert not list((tmp_path / "study" / "rows").iterdir())
+
+
+def test_groups_are_in_order_of_their_values(tmp_path: Path) -> None:
+    results = small(tmp_path, silence_duration_ms=[1000, 200], pipelines=["chain"], repeats=1).run_now(progress=False)
+    assert [line["silence_duration_ms"] for line in results.summary()] == [200, 1000]
 
 
 def test_only_so_many_pipelines_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
