@@ -53,13 +53,19 @@ KEEP_ALIVE_S = 75
 """Longer than a question takes to ask: a client's warm connection is still there when the question ends."""
 
 
-class _AbortableProtocol(WebSocketsSansIOProtocol):
-    """Gives the application `scope["state"]["abort"]`, to cut off a client that does not read."""
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Gives the application `scope["state"]["abort"]`, to cut off a client that does not read.
+
+    And stops reading only when a second message waits. uvicorn does so at each one, for 7 % of a busy server's time.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
-        self.app_state = {**self.app_state, "abort": transport.abort}
+        self.app_state = {**self.app_state, "abort": self.transport.abort}
+
+    def send_receive_event_to_app(self) -> None:
+        self.read_paused = self.queue.empty()  # it is told so, and does not pause
+        super().send_receive_event_to_app()
 
 
 class _AbortableHttp(H11Protocol):
@@ -204,7 +210,7 @@ class EmbeddedServer:
                 log_config=None,
                 lifespan="off",
                 http=_AbortableHttp,
-                ws=_AbortableProtocol,
+                ws=_WebSocketProtocol,
                 ws_max_size=max(self._limits.frame_bytes, self._limits.message_bytes),
                 ws_ping_interval=self._limits.ping_s,
                 ws_ping_timeout=self._limits.ping_s,

@@ -10,9 +10,11 @@ import pytest
 
 from realtime_nb.engines import scripted
 from realtime_nb.protocol.session_config import SessionConfig
+from realtime_nb.server import app
 from realtime_nb.server.limits import Limits
 from realtime_nb.server.realtime import RealtimeConnection
 from realtime_nb.server.token_bucket import TokenBucket
+from tests.server.talking import connected, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -70,3 +72,30 @@ async def test_a_flood_of_small_frames_does_not_starve_another_session() -> None
         await asyncio.wait(running)
         await engines.aclose()
     assert read_meanwhile < FLOOD / 10
+
+
+async def test_reading_stops_for_a_client_that_floods_and_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = 0
+
+    class Counting(app._WebSocketProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            stop = self.transport.pause_reading
+
+            def counted() -> None:
+                nonlocal stopped
+                stopped += 1
+                stop()
+
+            monkeypatch.setattr(self.transport, "pause_reading", counted)
+
+    monkeypatch.setattr(app, "_WebSocketProtocol", Counting)
+    async with serving() as server, connected(server) as client:
+        for _ in range(20):
+            await client.send("input_audio_buffer.clear")
+            await client.until("input_audio_buffer.cleared")
+        assert stopped == 0
+        for _ in range(300):
+            await client.send("input_audio_buffer.clear")
+        await client.until("input_audio_buffer.cleared", count=300)
+        assert stopped > 0
