@@ -1,46 +1,15 @@
-import { afterEach, beforeAll, beforeEach, expect, it, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import type { EventRow } from "../src/core/messages.gen.ts";
-import { Scope } from "../src/core/scope.ts";
 import { foldRuns, formatBytes, isFoldable, runSummary } from "../src/ui/event_fold.ts";
 import { inspector } from "../src/ui/inspector.ts";
 import { EventStore } from "../src/widgets/event_store.ts";
-
-beforeAll(() => {
-  vi.stubGlobal("ResizeObserver", class {
-    observe(): void {}
-    disconnect(): void {}
-  });
-});
-
-let scope: Scope;
-beforeEach(() => {
-  vi.useFakeTimers();
-  document.body.replaceChildren();
-  scope = new Scope();
-});
-afterEach(() => {
-  scope.dispose();
-  expect(scope.size).toBe(0);
-  vi.useRealTimers();
-});
+import { eventRow, scope } from "./page.ts";
 
 let count = 0;
 function event(type: string, change: Partial<EventRow> = {}): EventRow & { epoch: number } {
   const sequence = count++;
-  return {
-    sequence,
-    time_ms: sequence * 20,
-    direction: type.startsWith("input") ? "sent" : "received",
-    event_type: type,
-    summary: "",
-    payload: "{}",
-    audio_ms: null,
-    audio_bytes: 0,
-    response_id: "",
-    item_id: "",
-    epoch: 0,
-    ...change,
-  };
+  const direction = type.startsWith("input") ? "sent" : "received";
+  return { ...eventRow(sequence, { time_ms: sequence * 20, event_type: type, direction, ...change }), epoch: 0 };
 }
 
 const append = (): EventRow & { epoch: number } => event("input_audio_buffer.append", { audio_ms: 20, audio_bytes: 960 });

@@ -1,25 +1,15 @@
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { beforeEach, expect, it, vi } from "vitest";
 import { LaneMixer, QUESTION } from "../src/audio/lane_mixer.ts";
 import { registry } from "../src/core/audio_registry.ts";
 import type { LaneRow, RaceRow, TableRow } from "../src/core/rows.gen.ts";
-import { Scope } from "../src/core/scope.ts";
 import { Signal } from "../src/core/signal.ts";
 import { race, type RaceSource } from "../src/ui/race.ts";
 import { raceNews } from "../src/ui/race_lane.ts";
 import { raceTable } from "../src/ui/race_table.ts";
+import { scope } from "./page.ts";
 
-let scope: Scope;
 beforeEach(() => {
-  vi.useFakeTimers();
-  document.body.replaceChildren();
   registry().playback = null;
-  scope = new Scope();
-});
-afterEach(() => {
-  scope.dispose();
-  expect(scope.size).toBe(0);
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
 });
 
 function lane(title: string, change: Partial<LaneRow> = {}): LaneRow {

@@ -1,20 +1,10 @@
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { MomentRow, SpanRow, TimelineRow } from "../src/core/rows.gen.ts";
-import { Scope } from "../src/core/scope.ts";
 import { Signal } from "../src/core/signal.ts";
 import { Axis, formatMs, place, StageBar, StageLegend, tickMs } from "../src/ui/stage_bar.ts";
 import { turnList } from "../src/ui/turn_list.ts";
 import { scaleOf, waterfall } from "../src/ui/waterfall.ts";
-
-let scope: Scope;
-beforeEach(() => {
-  document.body.replaceChildren();
-  scope = new Scope();
-});
-afterEach(() => {
-  scope.dispose();
-  expect(scope.size).toBe(0);
-});
+import { scope } from "./page.ts";
 
 function span(name: string, start_ms: number, end_ms: number, change: Partial<SpanRow> = {}): SpanRow {
   return { name, label: name, what: `what ${name} is`, start_ms, end_ms, error_ms: 0, source: "measured", ...change };

@@ -1,29 +1,15 @@
-import { afterEach, beforeAll, beforeEach, expect, it, vi } from "vitest";
+import { beforeEach, expect, it, vi } from "vitest";
 import type { ToolCallRow, TranscriptEntry } from "../src/core/messages.gen.ts";
-import { Scope } from "../src/core/scope.ts";
 import type { Signal } from "../src/core/signal.ts";
 import { approvals } from "../src/ui/approvals.ts";
 import { argumentsInLine, callNote, formatDuration } from "../src/ui/tool_call.ts";
 import { transcript, type TranscriptRow } from "../src/ui/transcript.ts";
 import { StudioState } from "../src/widgets/studio_state.ts";
+import { scope } from "./page.ts";
 
-beforeAll(() => {
-  vi.stubGlobal("ResizeObserver", class {
-    observe(): void {}
-    disconnect(): void {}
-  });
-});
-
-let scope: Scope;
 let state: StudioState;
 beforeEach(() => {
-  document.body.replaceChildren();
-  scope = new Scope();
   state = new StudioState();
-});
-afterEach(() => {
-  scope.dispose();
-  expect(scope.size).toBe(0);
 });
 
 function call(change: Partial<ToolCallRow> = {}): ToolCallRow {

@@ -1,6 +1,5 @@
-import { beforeAll, beforeEach, afterEach, expect, it, vi } from "vitest";
-import type { EventRow, RecordingRow, TranscriptEntry } from "../src/core/messages.gen.ts";
-import { Scope } from "../src/core/scope.ts";
+import { expect, it, vi } from "vitest";
+import type { RecordingRow, TranscriptEntry } from "../src/core/messages.gen.ts";
 import { Emitter, Signal } from "../src/core/signal.ts";
 import { familyOf, formatTime, matches, prettyJson, SHOW_ALL } from "../src/ui/event_filter.ts";
 import { inspector } from "../src/ui/inspector.ts";
@@ -11,44 +10,7 @@ import { talkButton } from "../src/ui/talk_button.ts";
 import { splitHeard, transcript, type TranscriptRow } from "../src/ui/transcript.ts";
 import { EventStore } from "../src/widgets/event_store.ts";
 import { StudioState } from "../src/widgets/studio_state.ts";
-
-class NoObserver {
-  observe(): void {}
-  disconnect(): void {}
-}
-
-beforeAll(() => {
-  vi.stubGlobal("ResizeObserver", NoObserver);
-  vi.stubGlobal("IntersectionObserver", NoObserver);
-});
-
-let scope: Scope;
-beforeEach(() => {
-  vi.useFakeTimers();
-  document.body.replaceChildren();
-  scope = new Scope();
-});
-afterEach(() => {
-  scope.dispose();
-  expect(scope.size).toBe(0);
-  vi.useRealTimers();
-});
-
-function row(sequence: number, change: Partial<EventRow> = {}): EventRow {
-  return {
-    sequence,
-    time_ms: sequence * 10,
-    direction: "received",
-    event_type: "response.created",
-    summary: "",
-    payload: '{"type":"x"}',
-    audio_ms: null,
-    audio_bytes: 0,
-    response_id: "",
-    item_id: "",
-    ...change,
-  };
-}
+import { eventRow, scope } from "./page.ts";
 
 function line(change: Partial<TranscriptEntry>): TranscriptEntry {
   return { item_id: "a", order: 1, role: "user", text: "Hi", final: true, heard_characters: null, status: "", ...change };
@@ -97,10 +59,10 @@ it("keeps an earlier session readable when a new one begins", () => {
   const session = state.session.value;
   state.receive({ ...session, state: "connected" });
   state.receive({ type: "transcript_update", entries: [line({ text: "old", order: 9 })] });
-  state.receive({ type: "events", rows: [row(1), row(2)], dropped: 0 });
+  state.receive({ type: "events", rows: [eventRow(1), eventRow(2)], dropped: 0 });
   state.receive({ ...session, state: "connecting" });
   state.receive({ type: "transcript_update", entries: [line({ text: "new", order: 1 })] });
-  state.receive({ type: "events", rows: [row(1)], dropped: 0 });
+  state.receive({ type: "events", rows: [eventRow(1)], dropped: 0 });
   expect(state.transcript.value.map(({ text }) => text)).toEqual(["old", "new"]);
   expect(state.events.rows.map(({ epoch, sequence }) => [epoch, sequence])).toEqual([
     [0, 1],
@@ -111,18 +73,18 @@ it("keeps an earlier session readable when a new one begins", () => {
 
 it("skips events that a returning link repeats and bounds what it keeps", () => {
   const store = new EventStore();
-  store.add([row(1), row(2)], 0);
-  store.add([row(1), row(2), row(3)], 0);
+  store.add([eventRow(1), eventRow(2)], 0);
+  store.add([eventRow(1), eventRow(2), eventRow(3)], 0);
   expect(store.rows.map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
-  store.add(Array.from({ length: 6000 }, (_, i) => row(i + 4)), 0);
+  store.add(Array.from({ length: 6000 }, (_, i) => eventRow(i + 4)), 0);
   expect(store.rows).toHaveLength(5000);
   expect(store.dropped).toBe(1003);
-  store.add([row(2)], 0);
+  store.add([eventRow(2)], 0);
   expect(store.rows).toHaveLength(5000);
 });
 
 it("filters by direction, type and text", () => {
-  const event = row(1, { summary: "Opening hours", payload: '{"item":"item_7"}' });
+  const event = eventRow(1, { summary: "Opening hours", payload: '{"item":"item_7"}' });
   expect(matches(event, SHOW_ALL)).toBe(true);
   expect(matches(event, { ...SHOW_ALL, direction: "sent" })).toBe(false);
   expect(matches(event, { ...SHOW_ALL, hidden: new Set(["response.created"]) })).toBe(false);
@@ -137,7 +99,7 @@ it("filters by direction, type and text", () => {
 
 it("opens an event with its elided payload first and the full one when it comes", async () => {
   const store = new EventStore();
-  store.add([row(1, { payload: '{"delta":"<9600 bytes>"}', audio_ms: 200 }), row(2, { direction: "sent" })], 0);
+  store.add([eventRow(1, { payload: '{"delta":"<9600 bytes>"}', audio_ms: 200 }), eventRow(2, { direction: "sent" })], 0);
   let answer: (event: string) => void = () => {};
   const run = vi.fn(
     () => new Promise<never>((resolve) => {
@@ -164,7 +126,7 @@ it("opens an event with its elided payload first and the full one when it comes"
   await vi.advanceTimersByTimeAsync(50);
   expect(rows()).toHaveLength(1);
   element.querySelector<HTMLButtonElement>('[aria-label="Pause"]')?.click();
-  store.add([row(3, { direction: "sent" })], 0);
+  store.add([eventRow(3, { direction: "sent" })], 0);
   await vi.advanceTimersByTimeAsync(50);
   expect(rows()).toHaveLength(1);
   expect(element.querySelector(".rnb-count")?.textContent).toContain("1 held");
@@ -172,7 +134,7 @@ it("opens an event with its elided payload first and the full one when it comes"
 
 it("builds only the rows in sight", async () => {
   const store = new EventStore();
-  store.add(Array.from({ length: 4000 }, (_, i) => row(i + 1)), 0);
+  store.add(Array.from({ length: 4000 }, (_, i) => eventRow(i + 1)), 0);
   const element = inspector(scope, { events: store, run: vi.fn(), playAudio: vi.fn() });
   document.body.append(element);
   await vi.advanceTimersByTimeAsync(50);

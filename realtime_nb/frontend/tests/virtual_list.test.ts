@@ -1,11 +1,9 @@
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { Scope } from "../src/core/scope.ts";
+import { beforeEach, expect, it, vi } from "vitest";
 import { VirtualList } from "../src/ui/virtual_list.ts";
+import { scope } from "./page.ts";
 
 let resized: (entries: { contentRect: { height: number } }[]) => void = () => {};
-let scope: Scope;
 beforeEach(() => {
-  vi.useFakeTimers();
   vi.stubGlobal("ResizeObserver", class {
     constructor(run: typeof resized) {
       resized = run;
@@ -13,13 +11,6 @@ beforeEach(() => {
     observe(): void {}
     disconnect(): void {}
   });
-  scope = new Scope();
-});
-afterEach(() => {
-  scope.dispose();
-  expect(scope.size).toBe(0);
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
 });
 
 it("draws again when a list that was hidden gets its place back, without an event, some frames later", async () => {
