@@ -118,6 +118,17 @@ it("falls back to comm when no socket says Ready in time", async () => {
   expect(model.sent.at(-1)).toMatchObject({ text: expect.stringContaining("pong") });
 });
 
+it("says that a kernel is silent by comm, stays, and takes that back at the next answer", async () => {
+  await openByComm();
+  await vi.advanceTimersByTimeAsync(2500);
+  expect(link.status.value.silent).toBe(false);
+  await vi.advanceTimersByTimeAsync(1500);
+  expect(link.status.value).toMatchObject({ phase: "open", transport: "comm", silent: true });
+  const pong = JSON.stringify({ type: "client_pong", ping_id: 4, time_client_ms: 0 });
+  model.custom({ type: "link", client_id: link.clientId, text: pong });
+  expect(link.status.value).toMatchObject({ phase: "open", silent: false });
+});
+
 it.each([
   ["the view goes", () => scope.dispose()],
   ["the page goes", () => window.dispatchEvent(new Event("pagehide"))],

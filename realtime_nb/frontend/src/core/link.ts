@@ -47,7 +47,7 @@ export class Link {
     this.#owner = owner;
     this.#heartbeat = new Heartbeat(
       (message) => this.send(message),
-      (roundTripMs) => this.#update({ roundTripMs }),
+      (roundTripMs) => this.#update({ roundTripMs, silent: false }),
       () => this.#onStalled(),
     );
     const onCustom = (content: unknown, buffers?: DataView[]): void => this.#onCustom(content, buffers ?? []);
@@ -230,7 +230,7 @@ export class Link {
     this.#attempt = 0;
     scope.add(() => transport.close());
     this.#heartbeat.start(scope);
-    this.#update({ phase: "open", transport: transport.name, roundTripMs: null, detail: "", whatNow: "" });
+    this.#update({ phase: "open", transport: transport.name, roundTripMs: null, silent: false, detail: "", whatNow: "" });
   }
 
   #onMessage(message: ToBrowser): void {
@@ -255,7 +255,8 @@ export class Link {
 
   #onStalled(): void {
     this.stalled.emit();
-    if (this.#transport && this.#transport.name !== "comm") this.#onLost();
+    if (this.#transport?.name === "comm") this.#update({ silent: true });
+    else if (this.#transport) this.#onLost();
   }
 
   #drop(): void {

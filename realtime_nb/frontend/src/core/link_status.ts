@@ -7,8 +7,10 @@ export interface LinkStatus {
   transport: TransportName | null;
   /** Median of the last round trips, null before the first. */
   roundTripMs: number | null;
+  /** Open, but the kernel has not answered for three seconds: by comm it cannot while a cell computes. */
+  silent: boolean;
   detail: string;
   whatNow: string;
 }
 
-export const NO_LINK: LinkStatus = { phase: "idle", transport: null, roundTripMs: null, detail: "", whatNow: "" };
+export const NO_LINK: LinkStatus = { phase: "idle", transport: null, roundTripMs: null, silent: false, detail: "", whatNow: "" };

@@ -46,7 +46,8 @@ export function header(scope: Scope, source: HeaderSource): HTMLElement {
 
   const showState = (): void => {
     const { state: known } = source.session.value;
-    const stale = STALE.has(source.link.status.value.phase) && known !== "idle";
+    const { phase, silent } = source.link.status.value;
+    const stale = (silent || STALE.has(phase)) && known !== "idle";
     state.dataset["state"] = stale ? "unknown" : known;
     setText(state, stale ? `Last known: ${SESSION_WORDS[known].toLowerCase()}` : SESSION_WORDS[known]);
     recording.show(source.session.value.recording, stale);
@@ -88,6 +89,7 @@ export function header(scope: Scope, source: HeaderSource): HTMLElement {
 
 function linkText(status: LinkStatus, measured: LinkMeasured | null): string {
   if (status.phase !== "open") return LINK_WORDS[status.phase];
+  if (status.silent) return `${status.transport} link · kernel busy`;
   const fresh = measured && measured.transport === status.transport ? measured.round_trip_p50_ms : null;
   const roundTripMs = fresh ?? status.roundTripMs;
   const figure = roundTripMs === null ? "…" : `${roundTripMs < 10 ? roundTripMs.toFixed(1) : roundTripMs.toFixed(0)} ms`;

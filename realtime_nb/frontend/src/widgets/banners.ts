@@ -18,8 +18,10 @@ export function banners(scope: Scope, owner: LinkModel): HTMLElement {
 function linkBanner(scope: Scope, { link }: Pick<LinkModel, "link">): HTMLElement {
   const banner = new Banner(scope, "warning");
   const retry = { label: "Try again", run: () => link.retryNow() };
-  link.status.watch(scope, ({ phase, detail, whatNow }) => {
-    if (phase === "lost") banner.show("The link to the kernel was lost; reconnecting. Everything received stays here.");
+  link.status.watch(scope, ({ phase, silent, detail, whatNow }) => {
+    if (phase === "open" && silent) {
+      banner.show("The kernel has not answered for some seconds. While a cell runs it cannot hear this page; what you do here waits for it.");
+    } else if (phase === "lost") banner.show("The link to the kernel was lost; reconnecting. Everything received stays here.");
     else if (phase === "unreachable") {
       banner.show("The kernel does not answer: it was restarted or stopped. Everything received stays here; run the cell again for a new session.", retry);
     } else if (phase === "refused") banner.show([detail, whatNow].filter(Boolean).join(" "), retry);
