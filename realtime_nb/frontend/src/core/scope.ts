@@ -90,7 +90,7 @@ export class Scope {
     return this.add(() => observer.disconnect());
   }
 
-  mutations(node: Node, options: MutationObserverInit, run: () => void): () => void {
+  mutations(node: Node, options: MutationObserverInit, run: (changes: MutationRecord[]) => void): () => void {
     const observer = new MutationObserver(run);
     observer.observe(node, options);
     return this.add(() => observer.disconnect());

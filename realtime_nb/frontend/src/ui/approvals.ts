@@ -1,7 +1,7 @@
 import type { ToolCallRow } from "../core/messages.gen.ts";
 import type { Scope } from "../core/scope.ts";
 import type { Signal } from "../core/signal.ts";
-import { button, h } from "./dom.ts";
+import { button, h, removeKeepingFocus } from "./dom.ts";
 import { argumentList } from "./tool_call.ts";
 
 /** Calls that wait for a person: what would be run, with what, and the decision. A card goes when its call is settled anywhere. */
@@ -16,12 +16,9 @@ export function approvals(
     area.hidden = calls.length === 0;
     for (const [callId, card] of cards) {
       if (calls.some((call) => call.call_id === callId)) continue;
-      const hadFocus = card.element.contains((card.element.getRootNode() as Document | ShadowRoot).activeElement);
-      const next = card.element.nextElementSibling ?? card.element.previousElementSibling;
       cards.delete(callId);
       card.scope.dispose();
-      card.element.remove();
-      if (hadFocus) next?.querySelector("button")?.focus();
+      removeKeepingFocus(card.element);
     }
     for (const call of calls) {
       if (cards.has(call.call_id)) continue;

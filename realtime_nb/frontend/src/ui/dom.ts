@@ -27,6 +27,14 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Remove one of several like elements; the focus goes to the first button of a neighbour. */
+export function removeKeepingFocus(element: Element): void {
+  const hadFocus = element.contains((element.getRootNode() as Document | ShadowRoot).activeElement);
+  const neighbour = element.nextElementSibling ?? element.previousElementSibling;
+  element.remove();
+  if (hadFocus) neighbour?.querySelector("button")?.focus();
+}
+
 const PATHS = {
   microphone: "M8 1.5a2.25 2.25 0 0 0-2.25 2.25v4a2.25 2.25 0 0 0 4.5 0v-4A2.25 2.25 0 0 0 8 1.5ZM3.75 7.5a4.25 4.25 0 0 0 8.5 0M8 11.75v2.75",
   stop: "M4.25 4.25h7.5v7.5h-7.5z",

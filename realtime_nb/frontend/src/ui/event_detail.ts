@@ -15,15 +15,21 @@ export class EventDetail {
   #play = button("Play audio", { icon: "play" });
   #event: InspectedEvent | null = null;
 
-  constructor(scope: Scope, source: InspectorSource) {
+  /** `onClose`: the focus was here and needs a place to go. */
+  constructor(scope: Scope, source: InspectorSource, onClose: () => void) {
     this.#source = source;
     const close = button("Close", { icon: "close", iconOnly: true, kind: "quiet" });
-    scope.listen(close, "click", () => this.#close());
+    const leave = (): void => {
+      this.#event = null;
+      this.element.hidden = true;
+      onClose();
+    };
+    scope.listen(close, "click", leave);
     scope.listen(this.#play, "click", () => void this.#playAudio());
     const head = h("div", { class: "rnb-detail-head" }, this.#title, this.#note, this.#play, close);
     this.element = h("div", { class: "rnb-detail", hidden: true }, head, this.#json);
     scope.listen<KeyboardEvent>(this.element, "keydown", (event) => {
-      if (event.key === "Escape") this.#close();
+      if (event.key === "Escape") leave();
     });
   }
 
@@ -75,10 +81,5 @@ export class EventDetail {
     setText(this.#note, "loading…");
     const problem = await this.#problem([event]);
     if (this.#event === event) setText(this.#note, problem);
-  }
-
-  #close(): void {
-    this.#event = null;
-    this.element.hidden = true;
   }
 }

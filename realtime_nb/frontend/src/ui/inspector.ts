@@ -28,13 +28,14 @@ export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
   const paused = new Signal(false);
   const folding = new Signal(true);
   const unfolded = new Set<string>();
-  const detail = new EventDetail(scope, source);
+  const detail = new EventDetail(scope, source, () => list.element.focus());
   const list = new VirtualList<Row>(scope, "Wire events", (row) => ("run" in row ? runRow(row) : eventRow(row)), (row, pressed) => {
     if (!("run" in row)) detail.open(row.event);
     else if (pressed) toggleRun(row.key);
   });
   const types = new TypeMenu(scope, filter);
-  const count = h("span", { class: "rnb-count", role: "status" });
+  const count = h("span", { class: "rnb-count" });
+  const found = h("span", { class: "rnb-sr", role: "status" });
   const empty = h("p", { class: "rnb-empty" }, "Every event on the wire appears here.");
   let frozen: InspectedEvent[] | null = null;
 
@@ -68,7 +69,10 @@ export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
       refresh();
     });
   });
-  filter.subscribe(scope, () => refresh());
+  filter.subscribe(scope, () => {
+    refresh();
+    setText(found, count.textContent);
+  });
   folding.subscribe(scope, () => refresh());
   paused.subscribe(scope, (isPaused) => {
     frozen = isPaused ? [...source.events.rows] : null;
@@ -80,7 +84,7 @@ export function inspector(scope: Scope, source: InspectorSource): HTMLElement {
   return h(
     "section",
     { class: "rnb-panel rnb-inspector", "aria-label": "Event inspector" },
-    h("div", { class: "rnb-panel-title-row" }, h("h2", { class: "rnb-panel-title" }, "Events"), count),
+    h("div", { class: "rnb-panel-title-row" }, h("h2", { class: "rnb-panel-title" }, "Events"), count, found),
     h("div", { class: "rnb-toolbar" }, searchBox(scope, filter), directions(scope, filter), types.element, foldButton(scope, folding), pauseButton(scope, paused)),
     h("div", { class: "rnb-list-frame" }, empty, list.element),
     detail.element,

@@ -1,6 +1,6 @@
 import type { Scope } from "../core/scope.ts";
 import type { Signal } from "../core/signal.ts";
-import { button, h } from "./dom.ts";
+import { button, h, removeKeepingFocus } from "./dom.ts";
 
 export interface NoticeView {
   key: string;
@@ -11,14 +11,24 @@ export interface NoticeView {
 
 const LEVEL_WORDS = { info: "Note", warning: "Warning", error: "Problem" };
 
-/** What happened and what to do, until dismissed. */
+/** What happened and what to do, until dismissed. One that stays is left alone: a screen reader would say it again. */
 export function notices(scope: Scope, items: Signal<NoticeView[]>, dismiss: (key: string) => void): HTMLElement {
   const area = h("div", { class: "rnb-notices", "aria-live": "polite" });
-  let rows = scope.child();
+  const shown = new Map<NoticeView, { element: HTMLElement; scope: Scope }>();
   items.watch(scope, (list) => {
-    rows.dispose();
-    rows = scope.child();
-    area.replaceChildren(...list.map((item) => notice(rows, item, dismiss)));
+    for (const [item, { element, scope: own }] of shown) {
+      if (list.includes(item)) continue;
+      shown.delete(item);
+      own.dispose();
+      removeKeepingFocus(element);
+    }
+    for (const item of list) {
+      if (shown.has(item)) continue;
+      const own = scope.child();
+      const element = notice(own, item, dismiss);
+      shown.set(item, { element, scope: own });
+      area.append(element);
+    }
   });
   return area;
 }

@@ -5,7 +5,7 @@ import { h, setText } from "./dom.ts";
 export class RecordingSign {
   readonly element: HTMLElement;
   #words = h("span", {});
-  #where = h("span", { class: "rnb-spoken" });
+  #where = h("span", { class: "rnb-sr" });
 
   constructor() {
     this.element = h("span", { class: "rnb-chip rnb-recording", role: "status", hidden: true }, this.#words, this.#where);

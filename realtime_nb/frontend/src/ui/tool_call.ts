@@ -43,7 +43,7 @@ export function argumentsInLine(text: string): string {
 export function argumentList(text: string): HTMLElement {
   const list = h("dl", { class: "rnb-arguments" });
   for (const [name, value] of callArguments(text)) {
-    list.append(h("dt", {}, name || "arguments"), h("dd", {}, value));
+    list.append(h("dt", {}, name || "arguments"), h("dd", { dir: "auto" }, value));
   }
   list.hidden = list.childElementCount === 0;
   return list;

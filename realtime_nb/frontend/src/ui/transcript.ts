@@ -24,6 +24,10 @@ export function splitHeard(text: string, heardCharacters: number | null): [heard
   return [characters.slice(0, heardCharacters).join("") + unheard.slice(0, space), unheard.slice(space)];
 }
 
+/** What a screen reader did not get to by then is left to the transcript itself. */
+const LINES_TOLD = 3;
+const TOLD_FOR_MS = 4000;
+
 interface Line {
   element: HTMLElement;
   heard: HTMLElement;
@@ -40,7 +44,7 @@ interface Line {
 export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>, calls: Signal<ReadonlyMap<string, ToolCallRow>>): HTMLElement {
   const empty = h("p", { class: "rnb-empty" }, "What you and the assistant say appears here.");
   const list = h("ol", { class: "rnb-lines" });
-  const scroller = h("div", { class: "rnb-scroller", tabindex: 0, role: "log", "aria-live": "polite", "aria-relevant": "additions text", "aria-label": "Transcript" }, empty, list);
+  const scroller = h("div", { class: "rnb-scroller", tabindex: 0, role: "log", "aria-live": "off", "aria-label": "Transcript" }, empty, list);
   const lines = new Map<string, Line>();
   let following = true;
   const toEnd = (): void => {
@@ -56,7 +60,7 @@ export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>, calls: S
     const kept = new Set<string>();
     let previous: Element | null = null;
     for (const entry of entries) {
-      const key = `${entry.epoch}:${entry.item_id}`;
+      const key = keyOf(entry);
       kept.add(key);
       let line = lines.get(key);
       if (!line) {
@@ -79,7 +83,29 @@ export function transcript(scope: Scope, rows: Signal<TranscriptRow[]>, calls: S
   };
   rows.watch(scope, show);
   calls.subscribe(scope, () => show(rows.value));
-  return h("section", { class: "rnb-panel rnb-transcript", "aria-label": "Transcript" }, h("h2", { class: "rnb-panel-title" }, "Transcript"), scroller);
+  return h("section", { class: "rnb-panel rnb-transcript", "aria-label": "Transcript" }, h("h2", { class: "rnb-panel-title" }, "Transcript"), scroller, completeLines(scope, rows));
+}
+
+/** What a screen reader says: complete lines, not each word on its way; and nothing of what was there before. */
+function completeLines(scope: Scope, rows: Signal<TranscriptRow[]>): HTMLElement {
+  const told = h("div", { class: "rnb-sr", "aria-live": "polite" });
+  const complete = (): TranscriptRow[] => rows.value.filter(({ final, text }) => final && text);
+  let known = new Set(complete().map(keyOf));
+  rows.subscribe(scope, () => {
+    const now = complete();
+    const fresh = now.filter((entry) => !known.has(keyOf(entry))).slice(-LINES_TOLD);
+    known = new Set(now.map(keyOf));
+    for (const { role, text } of fresh) {
+      const line = h("p", { dir: "auto" }, `${SPEAKERS[role]}: ${text}`);
+      told.append(line);
+      scope.timeout(() => line.remove(), TOLD_FOR_MS);
+    }
+  });
+  return told;
+}
+
+function keyOf({ epoch, item_id: itemId }: TranscriptRow): string {
+  return `${epoch}:${itemId}`;
 }
 
 function createLine(entry: TranscriptRow): Line {
@@ -88,7 +114,7 @@ function createLine(entry: TranscriptRow): Line {
   const note = h("small", { class: "rnb-line-note" });
   const toolName = h("code", { class: "rnb-tool-name", hidden: true });
   const toolResult = h("span", { class: "rnb-tool-result", hidden: true });
-  const body = h("p", { class: "rnb-line-body" }, h("span", { class: "rnb-line-text" }, toolName, heard, unheard), note, toolResult);
+  const body = h("p", { class: "rnb-line-body" }, h("span", { class: "rnb-line-text", dir: "auto" }, toolName, heard, unheard), note, toolResult);
   const element = h(
     "li",
     { class: "rnb-line", "data-role": entry.role },

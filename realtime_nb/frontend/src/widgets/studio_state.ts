@@ -104,9 +104,10 @@ export class StudioState {
   }
 
   #onSession(next: SessionState): void {
-    const before = this.session.value.state;
-    if (next.state === "connecting" && before !== "connecting" && before !== "idle") this.#beginEpoch();
+    const before = this.session.value;
+    if (next.state === "connecting" && before.state !== "connecting" && before.state !== "idle") this.#beginEpoch();
     this.session.set(next);
+    if (next.state === before.state && next.error === before.error) return;
     if (next.state === "failed" || (next.state === "closed" && next.error)) {
       this.notify("error", next.error || "The session failed.", next.what_now, "session");
     } else if (next.state === "connected") {
