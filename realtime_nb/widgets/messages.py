@@ -58,7 +58,7 @@ class ClientPing(Message, tag="client_ping", kw_only=True):
 
 
 class MicrophoneState(Message, tag="microphone_state", kw_only=True):
-    """What happened to the microphone. `error_name` is the DOMException's name or "insecure"."""
+    """What happened to the microphone. `error_name` is the DOMException's name, "insecure" or "gone"."""
 
     state: Literal["live", "stopped", "failed"]
     stream_id: int = 0

@@ -5,7 +5,7 @@ import { KIND_MICROPHONE } from "../core/messages.gen.ts";
 import type { Scope } from "../core/scope.ts";
 import { Emitter, Signal } from "../core/signal.ts";
 import { FRAME_SAMPLES } from "./capture_messages.ts";
-import { type MicrophoneFailure, microphoneFailure } from "./microphone_error.ts";
+import { type MicrophoneFailure, microphoneFailure, MicrophoneGoneError } from "./microphone_error.ts";
 import { type MicrophoneFrame, microphoneHub, type MicrophoneUser } from "./microphone_hub.ts";
 
 const COMM_FRAMES = 3;
@@ -94,7 +94,7 @@ export class Microphone {
   #onEnded(user: MicrophoneUser): void {
     if (this.#user !== user) return;
     microphoneHub().close(user);
-    this.#fail(new DOMException("the device went away", "NotReadableError"));
+    this.#fail(new MicrophoneGoneError("the track ended"));
   }
 
   #onFrame(user: MicrophoneUser, { frame, timeMs }: MicrophoneFrame): void {

@@ -1,6 +1,6 @@
 /** Why the microphone is not there, in words for the user. */
 export interface MicrophoneFailure {
-  /** The DOMException's name, or "insecure". */
+  /** The DOMException's name, "insecure" or "gone". */
   name: string;
   message: string;
   whatNow: string;
@@ -12,6 +12,10 @@ const WORDS: Record<string, [message: string, whatNow: string]> = {
   insecure: [
     "This page may not use the microphone, because it was not opened from localhost or over https.",
     "Open JupyterLab as http://localhost:… (an ssh tunnel does) or over https.",
+  ],
+  gone: [
+    "The microphone went away while it was on: unplugged, or no longer allowed.",
+    "Plug it in again or choose another input, and press again.",
   ],
   NotAllowedError: [
     "The browser refused the microphone.",
@@ -29,6 +33,10 @@ export function microphoneFailure(error: unknown): MicrophoneFailure {
   const text = error instanceof Error || error instanceof DOMException ? error.message : String(error);
   const [message, whatNow] = WORDS[name] ?? [`The microphone did not open: ${text || name}.`, "Press again to retry."];
   return { name, message, whatNow: `${whatNow} ${OTHER_WAYS}` };
+}
+
+export class MicrophoneGoneError extends Error {
+  override name = "gone";
 }
 
 export class InsecurePageError extends Error {

@@ -41,6 +41,8 @@ export class Player {
   readonly failure = new Signal("");
 
   #scope: Scope;
+  /** Owns the output, which is opened when there is something to play. */
+  #output: Scope;
   #context: AudioContext | null = null;
   #node: PlayerNode | null = null;
   #clock = new ClockMap();
@@ -52,11 +54,7 @@ export class Player {
 
   constructor(scope: Scope) {
     this.#scope = scope;
-    scope.add(() => {
-      this.#post({ type: "close" });
-      this.#node?.disconnect();
-      this.#node = null;
-    });
+    this.#output = scope.child();
   }
 
   set jitterMs(value: number) {
@@ -67,16 +65,29 @@ export class Player {
   prepare(): AudioContext | null {
     if (this.#context || this.#scope.disposed) return this.#context;
     try {
-      const context = acquirePlaybackContext(this.#scope);
+      const output = this.#output;
+      const context = acquirePlaybackContext(output);
       this.#context = context;
-      const check = (): void => this.#checkBlocked();
-      this.#scope.listen(context, "statechange", check);
-      this.#open(context).catch((error: unknown) => this.failure.set(String(error)));
+      output.listen(context, "statechange", () => this.#checkBlocked());
+      this.#open(context, output).catch((error: unknown) => {
+        if (!output.disposed) this.failure.set(String(error));
+      });
       return context;
     } catch (error) {
       this.failure.set(String(error));
       return null;
     }
+  }
+
+  /** Let the output go, and what was to be played; the next sound opens it anew. */
+  release(): void {
+    this.#output.dispose();
+    this.#output = this.#scope.child();
+    this.#context = this.#node = null;
+    this.#streams.clear();
+    for (const lane of LANES) this.#queues[lane] = [];
+    this.#updatePlaying();
+    this.#checkBlocked();
   }
 
   /** Call from a user's gesture. */
@@ -85,12 +96,17 @@ export class Player {
     if (context?.state === "suspended") void context.resume().then(() => this.#checkBlocked());
   }
 
-  async #open(context: AudioContext): Promise<void> {
+  async #open(context: AudioContext, output: Scope): Promise<void> {
     const node = await playerNode(context);
-    if (this.#scope.disposed) return;
+    if (output.disposed) return;
     node.port.onmessage = ({ data }) => this.#receive(data);
     node.connect(context.destination);
     this.#node = node;
+    output.add(() => {
+      node.port.onmessage = null;
+      node.port.postMessage({ type: "close" });
+      node.disconnect();
+    });
     tellWorklet(node);
     for (const lane of LANES) this.#feed(lane);
     this.#checkBlocked();

@@ -18,7 +18,8 @@ export interface ControlsSource {
   interrupt(): void;
   playClip(clipId: string): void;
   upload(file: File): void;
-  say(text: string): void;
+  /** Resolves false when it could not be said. */
+  say(text: string): Promise<boolean>;
 }
 
 /** Every way to say something, and the one to stop. */
@@ -130,8 +131,10 @@ function textBox(scope: Scope, source: ControlsSource): Part {
     event.preventDefault();
     const text = input.value.trim();
     if (!text || send.disabled) return;
-    source.say(text);
     input.value = "";
+    void source.say(text).then((said) => {
+      if (!said && !input.value) input.value = text;
+    });
   });
   scope.listen<KeyboardEvent>(input, "keydown", (event) => event.stopPropagation());
   return {

@@ -41,7 +41,10 @@ export class LinkModel {
       this.onLastView();
       this.media.microphone.close();
       void this.media.flushAll();
-      this.#cancelStop = this.scope.timeout(() => this.link.stop(), LINK_GRACE_MS);
+      this.#cancelStop = this.scope.timeout(() => {
+        this.link.stop();
+        this.media.player.release();
+      }, LINK_GRACE_MS);
     });
   }
 

@@ -47,7 +47,7 @@ export default widgetModule(
         interrupt: () => void studio.interrupt(),
         playClip: (clipId) => void studio.say("play_clip", { clip_id: clipId }),
         upload: (file) => void studio.upload(file),
-        say: (text) => void studio.say("say_text", { text }),
+        say: (text) => studio.say("say_text", { text }),
       }),
       h(
         "div",

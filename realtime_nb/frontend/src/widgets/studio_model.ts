@@ -8,10 +8,17 @@ import { uploadFile } from "./upload.ts";
 export class StudioModel extends LinkModel {
   readonly talk: TalkKey;
   readonly uploading = new Signal("");
+  /** The kernel was told that the microphone is open. */
+  #listening = false;
 
   constructor(model: Model) {
     super(model);
     this.talk = new TalkKey(this.media, (name) => this.run(name), this.scope);
+    this.media.microphone.phase.subscribe(this.scope, (phase) => {
+      if (phase !== "closed" || !this.#listening) return;
+      this.#listening = false;
+      if (this.link.open) void this.run("microphone_close");
+    });
   }
 
   protected override onLastView(): void {
@@ -24,9 +31,9 @@ export class StudioModel extends LinkModel {
   }
 
   /** Something new to say silences the reply first, as talking does. */
-  async say(command: "say_text" | "play_clip", args: Record<string, unknown>): Promise<void> {
+  async say(command: "say_text" | "play_clip", args: Record<string, unknown>): Promise<boolean> {
     await this.media.flushAll();
-    await this.run(command, args);
+    return (await this.run(command, args)).ok;
   }
 
   /** Decide on a call that waits; the kernel then says how it went. */
@@ -38,8 +45,8 @@ export class StudioModel extends LinkModel {
     const { microphone } = this.media;
     if (microphone.phase.value !== "closed") {
       microphone.close();
-      await this.run("microphone_close");
     } else if (await microphone.open()) {
+      this.#listening = true;
       const result = await this.run("microphone_open");
       if (!result.ok) microphone.close();
     }
