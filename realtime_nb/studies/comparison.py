@@ -20,6 +20,7 @@ from realtime_nb.studies.provenance import StudyProvenance, with_rows
 from realtime_nb.studies.rows import COLUMNS, Row
 from realtime_nb.studies.statistics import Estimate
 from realtime_nb.studies.table import Table
+from realtime_nb.studies.whole_file import whole_file
 from realtime_nb.timing.marks import ROUTES
 
 SCHEMA = 1
@@ -188,10 +189,11 @@ class Comparison:
     # --- files --------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write everything as one JSON file and return its path."""
+        """Write everything as one JSON file and return its path; an older file there stays whole until it is done."""
         target = Path(path)
         document = {"schema": SCHEMA, "kind": "comparison", "provenance": self.provenance, "rows": self.rows}
-        target.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
+        with whole_file(target) as unfinished:
+            unfinished.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1))
         return target
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:

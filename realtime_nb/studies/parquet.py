@@ -15,6 +15,7 @@ import msgspec
 
 from realtime_nb.studies.extras import load
 from realtime_nb.studies.rows import COLUMNS, Row
+from realtime_nb.studies.whole_file import whole_file
 
 ROWS_FOLDER = "rows"
 BATCH_ROWS = 65_536
@@ -43,13 +44,8 @@ class Parts:
         columns = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
         table = self._arrow.table(columns, schema=schema())
         path = self.folder / f"part-{min(row.run for row in rows):09d}-{uuid.uuid4().hex[:8]}.parquet"
-        unfinished = path.with_suffix(".unfinished")
-        try:
+        with whole_file(path) as unfinished:
             self._parquet.write_table(table, unfinished)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
-        unfinished.replace(path)
         return path
 
     def dataset(self) -> Any:

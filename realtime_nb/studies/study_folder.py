@@ -11,6 +11,7 @@ import msgspec
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.studies.journal import SCHEMA, Head, check_same
 from realtime_nb.studies.parquet import Parts
+from realtime_nb.studies.whole_file import whole_file
 
 HEAD_FILE = "study.json"
 MISSING_FILE = "missing.json"
@@ -93,6 +94,5 @@ def read_missing(path: Path) -> Missing:
 
 
 def _write(path: Path, data: bytes) -> None:
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_bytes(data)
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(data)
