@@ -42,10 +42,13 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
         """Return the dollars for one record of usage; None when a needed price is not there."""
         if tokens.input is None and tokens.output is None:
             return self._by_time(tokens.audio_seconds)
-        audio_cached = tokens.cached_audio or 0
-        text_cached = (tokens.cached or 0) - audio_cached
+        text = max(0, (tokens.input or 0) - (tokens.audio_input or 0))
+        cached = tokens.cached or 0
+        # Where the server does not say what was cached, it was text as far as there was text.
+        audio_cached = max(0, cached - text) if tokens.cached_audio is None else tokens.cached_audio
+        text_cached = cached - audio_cached
         audio_in = (tokens.audio_input or 0) - audio_cached
-        text_in = (tokens.input or 0) - (tokens.audio_input or 0) - text_cached
+        text_in = text - text_cached
         audio_out = tokens.audio_output or 0
         parts = (
             (text_in, self.text_in),
@@ -77,12 +80,14 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
         source: who published it, in words.
         dated: when it was read, ISO 8601.
         by_model: prices by model name; dated snapshots ("…-2025-12-15") cost what their name without the date does.
+        own_sources: where a model's price comes from if not from `source`.
         aliases: other names ("realtime-nb-offline") and whose price they are given; such costs are simulated.
     """
 
     source: str
     dated: str
     by_model: dict[str, Price]
+    own_sources: dict[str, str] = {}
     aliases: dict[str, str] = {}
 
     def price_of(self, model: str) -> Price | None:
@@ -91,9 +96,9 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
         return self.by_model.get(name) or self.by_model.get(_DATED.sub("", name))
 
     def with_price(self, model: str, price: Price, *, source: str, dated: str) -> Prices:
-        """Return a list with one more (or another) price."""
-        said = f"{self.source}; {model}: {source}, {dated}"
-        return msgspec.structs.replace(self, by_model={**self.by_model, model: price}, source=said)
+        """Return a list with one more (or another) price, which has a source and a date of its own."""
+        own = {**self.own_sources, model: f"{model}: {source}, {dated}"}
+        return msgspec.structs.replace(self, by_model={**self.by_model, model: price}, own_sources=own)
 
     def as_if(self, model: str, priced_as: str) -> Prices:
         """Return a list in which one model costs what another one does, said to be simulated.
@@ -141,7 +146,10 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
             if model in self.aliases:
                 notes.append(f"{model} as if {self.aliases[model]}, simulated")
         said = f" ({'; '.join(notes)})" if notes else ""
-        return Cost(total, f"{self.source}, {self.dated}{said}")
+        listed = f"{self.source}, {self.dated}"
+        names = (self.aliases.get(model, model) for model in models.values())
+        sources = dict.fromkeys(self.own_sources.get(name, listed) for name in names)
+        return Cost(total, f"{'; '.join(sources)}{said}")
 
 
 def _realtime(text_out: float) -> Price:

@@ -174,6 +174,14 @@ def test_a_session_turn_costs_what_the_price_list_says() -> None:
     assert dated.usd == pytest.approx(by_hand)
 
 
+def test_what_was_cached_is_never_counted_twice() -> None:
+    """Some servers say how much was cached and not what."""
+    usage = {"input_tokens": 100, "output_tokens": 0,
+             "input_token_details": {"audio_tokens": 90, "cached_tokens": 80}}  # fmt: skip
+    cost = PRICES.cost_of({"session": usage}, {"session": "gpt-realtime"})
+    assert cost.usd == pytest.approx((10 * 0.4 + 70 * 0.4 + 20 * 32) / 1e6)
+
+
 def test_a_chain_is_the_sum_of_its_stages_by_the_minute_where_nothing_else_is_known() -> None:
     usage = {"chat": {"prompt_tokens": 1000, "completion_tokens": 100}}
     models = {"transcription": "gpt-transcribe", "chat": "gpt-4o-mini", "speech": "gpt-4o-mini-tts"}
@@ -197,7 +205,8 @@ def test_prices_can_be_added_and_borrowed() -> None:
     usage = {"session": REALTIME_USAGE}
     free = PRICES.with_price("mine", Price(text_in=0, text_out=0, audio_in=0, audio_out=0), source="me", dated="today")
     assert free.cost_of(usage, {"session": "mine"}).usd == 0
-    assert "mine: me, today" in free.cost_of(usage, {"session": "mine"}).source
+    assert free.cost_of(usage, {"session": "mine"}).source == "mine: me, today"
+    assert free.cost_of(usage, {"session": "gpt-realtime"}).source == f"{PRICES.source}, {PRICES.dated}"
     borrowed = PRICES.as_if("realtime-nb-offline", "gpt-realtime").cost_of(usage, {"session": "realtime-nb-offline"})
     assert borrowed.usd == PRICES.cost_of(usage, {"session": "gpt-realtime"}).usd
     assert "as if gpt-realtime, simulated" in borrowed.source
