@@ -43,7 +43,8 @@ class StageEndpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         key = "set" if self.api_key else "none"
-        return f"StageEndpoint(url={self.url!r}, model={self.model!r}, key={key})"
+        url = without_credentials(self.url) if self.url and "://" in self.url else self.url
+        return f"StageEndpoint(url={url!r}, model={self.model!r}, key={key})"
 
 
 class StageServer(NamedTuple):

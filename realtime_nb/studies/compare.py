@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,8 @@ from realtime_nb.studies.provenance import provenance_now
 from realtime_nb.studies.rows import Row
 from realtime_nb.studies.runs import Lane, Rules, Runs
 from realtime_nb.timing.marks import ROUTES
+
+_ADDRESS = re.compile(r"\w+://\S+")
 
 Pipelines = Mapping[str, Pipeline] | Iterable[Pipeline | str]
 
@@ -164,5 +167,5 @@ def _described(
 def _told(value: Any) -> str:
     """Return an option as it may be written down; objects of other people by their type."""
     if isinstance(value, str):
-        return without_credentials(value) if "://" in value else value
+        return without_credentials(value) if _ADDRESS.fullmatch(value) else value
     return repr(value) if isinstance(value, int | float | msgspec.Struct) else type(value).__name__

@@ -334,9 +334,16 @@ def test_a_journal_of_another_comparison_is_refused(tmp_path: Path) -> None:
 
 def test_no_key_is_in_the_journal(tmp_path: Path) -> None:
     path = tmp_path / "runs.jsonl"
-    secrets = {"api_key": "sk-one", "url": "http://me:sk-two@there/v1", "chat": StageEndpoint(api_key="sk-three")}
+    secrets = {
+        "api_key": "sk-one",
+        "url": "http://me:sk-two@there/v1",
+        "chat": StageEndpoint(api_key="sk-three", url="http://me:sk-four@there/v1"),
+        "instructions": "Never say http://[ or the like.",
+    }
     run(FakePipeline(), path=path, brain=object(), **secrets)
     assert "sk-" not in path.read_text()
+    assert "http://there/v1" in path.read_text()
+    assert "http://[ or the like" in path.read_text()
     run(FakePipeline(), path=path, brain=object(), **secrets)
 
 
