@@ -24,14 +24,18 @@ class IdleTimer:
         self._waiting: asyncio.Task[None] | None = None
 
     def start_after(self, response: ServerResponse) -> None:
-        """Start anew after a response's end, if the session asks for it."""
-        self.stop()
-        detection = self._wire.protocol.config.audio.input.turn_detection
-        if not isinstance(detection, ServerVad) or detection.idle_timeout_ms is None:
+        """Start anew after the end of a response of the conversation, if the session asks for it."""
+        if not response.settings.in_conversation:
             return
-        if response.settings.in_conversation:
+        self.stop()
+        if self._timeout_ms is not None:
             audio_ms = response.audio_bytes / bytes_per_ms(response.settings.format)
-            self._waiting = self._wire.spawn(self._wait(audio_ms + detection.idle_timeout_ms), name="turn-idle")
+            self._waiting = self._wire.spawn(self._wait(audio_ms + self._timeout_ms), name="turn-idle")
+
+    @property
+    def _timeout_ms(self) -> int | None:
+        detection = self._wire.protocol.config.audio.input.turn_detection
+        return detection.idle_timeout_ms if isinstance(detection, ServerVad) else None
 
     def stop(self) -> None:
         """Somebody spoke or a reply began."""
@@ -42,5 +46,5 @@ class IdleTimer:
     async def _wait(self, duration_ms: float) -> None:
         await self._wire.sleep(duration_ms / 1000)
         self._waiting = None
-        if self._wire.protocol.active_default is None:
+        if self._wire.protocol.active_default is None and self._timeout_ms is not None:
             self._on_timeout()

@@ -394,6 +394,47 @@ async def test_a_user_who_speaks_in_time_is_not_idle() -> None:
         assert client.of("input_audio_buffer.timeout_triggered") == []
 
 
+@pytest.mark.parametrize("detection", [None, {"type": "server_vad", "idle_timeout_ms": None}, {"type": "semantic_vad"}])
+async def test_nobody_is_idle_once_the_session_does_not_ask_any_more(detection: dict[str, Any] | None) -> None:
+    clock = Clock()
+    async with serving(scripted.create(), sleep=clock.sleep) as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+        await client.send("response.create")
+        async with asyncio.timeout(PATIENCE_S):
+            await clock.asked_s.get()
+        await client.update(audio={"input": {"turn_detection": detection}})
+        clock.over.set()
+        await client.update()
+        assert client.of("input_audio_buffer.timeout_triggered") == []
+
+
+async def test_a_response_beside_the_conversation_does_not_make_the_user_less_idle() -> None:
+    clock = Clock()
+    async with serving(scripted.create(), sleep=clock.sleep) as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+        await client.send("response.create")
+        await client.until("response.done")
+        await client.send("response.create", response={"conversation": "none", "input": []})
+        await client.until("response.done")
+        clock.over.set()
+        await client.until("input_audio_buffer.timeout_triggered")
+
+
+async def test_a_user_who_interrupts_is_not_idle_however_long_it_takes() -> None:
+    clock = Clock()
+    paced = scripted.ScriptedDelays(pace=1)
+    async with serving(scripted.create(delays=paced), sleep=clock.sleep) as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 6000}}})
+        await client.say("one two three four five six seven eight nine ten eleven twelve")
+        await client.send("response.create")
+        await client.until("response.output_audio.delta")
+        await client.hear(tone(600))
+        assert (await client.until("response.done"))["response"]["status"] == "cancelled"
+        clock.over.set()
+        await client.update()
+        assert client.of("input_audio_buffer.timeout_triggered") == []
+
+
 async def test_a_commit_of_silence_is_an_item_like_any_other() -> None:
     async with serving(scripted.create(texts=["a whisper"])) as server, connected(server) as client:
         await client.update(audio={"input": {"transcription": {"model": "any"}}})
