@@ -82,7 +82,7 @@ class PlaybackFeed:
     Args:
         lane: which side of the conversation it is.
         report: gets rendered counts; may be None.
-        on_overflow: called once per stream when more than three minutes wait and audio is lost.
+        on_overflow: called once per stream when more than three minutes wait: the rest of it is lost.
         on_playing: called with True when something starts to play and False when all is through.
         on_given_up: called when there was no view for too long and what was held counts as unheard.
     """
@@ -118,6 +118,11 @@ class PlaybackFeed:
         return any(not stream.halted for stream in self._streams.values())
 
     @property
+    def room_bytes(self) -> int:
+        """How much more audio can be held."""
+        return MAX_HELD_BYTES - sum(len(stream.held) for stream in self._streams.values())
+
+    @property
     def stopped(self) -> bool:
         """Whether a view stopped something of which the session has not been told yet."""
         return any(stream.halted for stream in self._streams.values())
@@ -131,16 +136,15 @@ class PlaybackFeed:
             self._await_view()
 
     def write(self, key: StreamKey, pcm16: bytes) -> None:
-        """Take PCM16 24 kHz audio of an announced stream; ignored once the stream was stopped."""
+        """Take PCM16 24 kHz audio of an announced stream; ignored once the stream was stopped or has overflowed."""
         stream = self._streams.get(key)
-        if stream is None or stream.halted or stream.ended:
+        if stream is None or stream.halted or stream.ended or key in self._overflowed:
             return
-        if sum(len(other.held) for other in self._streams.values()) + len(pcm16) > MAX_HELD_BYTES:
-            if key not in self._overflowed:
-                self._overflowed.add(key)
-                self._on_overflow(key)
-            return
-        stream.held += pcm16
+        taken = pcm16[: self.room_bytes]
+        stream.held += taken
+        if len(taken) < len(pcm16):
+            self._overflowed.add(key)  # what comes later would be heard in the place of what is missing
+            self._on_overflow(key)
         self._pump()
 
     def end(self, key: StreamKey) -> None:

@@ -26,6 +26,7 @@ class PlayerDesk(Desk):
         self.heard_samples = 0
         self._pcm16 = clip.resampled(24_000).pcm16_bytes()
         self._feed = PlaybackFeed("assistant", self)
+        self._given_bytes = 0
         self._plays = 0
         self._commands |= {"play": self._play, "stop": self._stop}
 
@@ -33,15 +34,22 @@ class PlayerDesk(Desk):
         """Take the feed's count of the current play."""
         if key == self._key:
             self.heard_samples = n_samples
+            self._give()
 
     async def play(self) -> None:
         """From the beginning."""
         await self._feed.flush()
         self._plays += 1
-        self.heard_samples = 0
+        self.heard_samples = self._given_bytes = 0
         self._feed.begin(self._key)
-        self._feed.write(self._key, self._pcm16)
-        self._feed.end(self._key)
+        self._give()
+
+    def _give(self) -> None:
+        """Give the feed as much as it holds; the rest when there is room."""
+        begin, self._given_bytes = self._given_bytes, min(len(self._pcm16), self._given_bytes + self._feed.room_bytes)
+        self._feed.write(self._key, self._pcm16[begin : self._given_bytes])
+        if self._given_bytes == len(self._pcm16):
+            self._feed.end(self._key)
 
     async def stop(self) -> None:
         """Stop; the count of what was heard stays."""
@@ -82,7 +90,7 @@ class Player(LinkedWidget, ClipTraits):
     """Play a clip in the browser.
 
     Args:
-        clip: what to play, at most three minutes are held at a time.
+        clip: what to play.
         regions: spans to mark, as for `Waveform`.
         title: shown above; the clip's own by default.
     """

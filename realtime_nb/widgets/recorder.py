@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class RecorderDesk(Desk):
         try:
             async with asyncio.timeout(PERMISSION_TIMEOUT_S):
                 await self._until(lambda: bool(self._take))
-            wanted_bytes = int(seconds * 1000) * PCM16_BYTES_PER_MS
+            wanted_bytes = math.ceil(seconds * 1000) * PCM16_BYTES_PER_MS
             async with asyncio.timeout(seconds + VIEW_TIMEOUT_S):
                 await self._until(lambda: len(self._take) >= wanted_bytes)
             del self._take[wanted_bytes:]

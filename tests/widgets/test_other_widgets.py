@@ -10,7 +10,7 @@ import pytest
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import AudioError, ConfigurationError
-from realtime_nb.widgets import messages, recorder
+from realtime_nb.widgets import messages, playback_feed, recorder
 from realtime_nb.widgets.inspector import EventInspector
 from realtime_nb.widgets.player import Player
 from realtime_nb.widgets.recorder import Recorder
@@ -72,6 +72,22 @@ def test_record_for_some_seconds_from_a_cell(make, play, views_of):
     clip = play(page())
     assert np.array_equal(clip.samples, TONE[:12_000])
     assert widget.clip == clip
+
+
+def test_the_shortest_take_is_a_millisecond(make, play, views_of):
+    widget = make(Recorder)
+    views = views_of(widget)
+
+    async def page():
+        view = await views.open()
+        recording = asyncio.create_task(widget.record(0.0001))
+        await view.wait("microphone_control", lambda m: m["open"])
+        await view.send_binary(messages.KIND_MICROPHONE, 1, TONE[:480].tobytes())
+        clip = await recording
+        await views.close()
+        return clip
+
+    assert play(page()).duration_ms == 1
 
 
 def test_refused_microphone_is_said(make, play, views_of):
@@ -172,6 +188,26 @@ def test_player_plays_and_knows_what_was_heard(make, play, views_of):
         await views.close()
 
     play(scenario())
+
+
+def test_player_plays_a_clip_longer_than_it_holds(make, play, views_of, monkeypatch):
+    monkeypatch.setattr(playback_feed, "MAX_HELD_BYTES", 6_000)
+    widget = make(Player, CLIP)
+    views = views_of(widget)
+
+    async def scenario():
+        view = await views.open()
+        await view.command("play")
+        stream_id = (await view.wait("playback_begin"))["stream_id"]
+        for heard in range(3_000, len(TONE) + 1, 3_000):
+            await view.until(lambda heard=heard: len(view.audio.get(stream_id, b"")) == heard * 2)
+            told = {"stream_id": stream_id, "rendered_samples": heard, "underruns": 0, "time_client_ms": 0.0}
+            await view.send(type="playback_rendered", **told)
+        await view.wait("playback_end")
+        await views.close()
+        return bytes(view.audio[stream_id])
+
+    assert play(scenario()) == TONE.tobytes()
 
 
 def test_waveform_marks_the_known_speech(make):
