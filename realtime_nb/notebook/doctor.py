@@ -26,7 +26,7 @@ __all__ = ["Finding", "Report", "doctor"]
 
 Level = Literal["ok", "note", "problem"]
 MARKS: dict[Level, str] = {"ok": "✓", "note": "·", "problem": "✗"}
-BUNDLES = ("studio", "recorder", "player", "waveform", "inspector")
+BUNDLES = ("studio", "recorder", "player", "waveform", "inspector", "timeline", "race")
 KEYS = ("OPENAI_API_KEY",)
 
 

@@ -107,6 +107,11 @@ class Desk:
             self._link = MediaLink(hub(self.runtime), self)
         return self._link
 
+    @property
+    def busy(self) -> bool:
+        """Whether so many commands are running that the next is refused."""
+        return len(self._tasks) >= MAX_RUNNING_COMMANDS
+
     def from_comm(self, content: dict[str, Any], buffers: list[bytes]) -> None:
         """Take a custom message of the comm."""
         if self.closed:
@@ -159,7 +164,7 @@ class Desk:
     def on_message(self, client: LinkClient, message: messages.Message) -> None:
         """Text from a view; commands are answered once each."""
         if isinstance(message, messages.Command):
-            if len(self._tasks) >= MAX_RUNNING_COMMANDS:
+            if self.busy:
                 error = RealtimeError("Too many commands are still running.", what_now="Wait a moment and try again.")
                 client.send(_failed(message.id, error))
             else:

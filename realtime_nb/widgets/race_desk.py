@@ -154,7 +154,7 @@ class RaceDesk(Desk):
         if self._timer is not None:
             self._timer.cancel()
         for pipeline in self._owned:
-            with contextlib.suppress(RealtimeError):
+            with contextlib.suppress(Exception):
                 await pipeline.aclose()
         self._owned.clear()
 

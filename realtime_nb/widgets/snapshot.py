@@ -55,7 +55,8 @@ def transcript_html(lines: Sequence[TranscriptEntry]) -> str:
     if not lines:
         return "<p><i>Nothing was said yet.</i></p>"
     rows = "".join(
-        f'<tr><th scope="row" style="{CELL}">{WHO[line.role]}</th><td dir="auto" style="{CELL}">{_words_html(line)}</td></tr>'
+        f'<tr><th scope="row" style="{CELL}">{WHO[line.role]}</th>'
+        f'<td dir="auto" style="{CELL}">{_words_html(line)}</td></tr>'
         for line in lines
     )
     return f"<table><tbody>{rows}</tbody></table>"

@@ -236,7 +236,7 @@ class StudioDesk(Desk):
         elif isinstance(message, messages.MicrophoneState):
             self.microphone = message
         else:
-            if isinstance(message, messages.Command) and message.name == "upload_clip":
+            if isinstance(message, messages.Command) and message.name == "upload_clip" and not self.busy:
                 self.uploads.announce(client.client_id, message.id, message.arguments.get("size"))
             super().on_message(client, message)
 

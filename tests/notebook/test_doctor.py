@@ -63,6 +63,10 @@ def test_missing_front_end_says_how_to_build(monkeypatch, tmp_path):
     assert "make frontend" in found.what_now
 
 
+def test_every_built_widget_is_looked_for():
+    assert {path.stem for path in doctor_module.STATIC.glob("*.js")} == set(doctor_module.BUNDLES)
+
+
 def test_open_links_are_listed_with_their_round_trip(monkeypatch):
     async def links(room: object) -> list[LinkMeasured]:
         return [

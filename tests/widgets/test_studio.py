@@ -479,6 +479,39 @@ def test_sample_clip_is_asked_and_heard_in_the_users_lane(play, views, session):
     play(scenario())
 
 
+def test_what_comes_after_an_overflow_is_not_heard_in_the_wrong_place(play, views, session, monkeypatch):
+    monkeypatch.setattr(playback_feed, "MAX_HELD_BYTES", 100 * MS)
+
+    async def scenario():
+        view = await views.open()
+        stream_id = await begin_answer(session, view, ms=60)
+        session.player.write("item_1", 0, pcm(60))
+        assert "the rest will not be heard" in (await view.wait("notice"))["message"]
+        await view.until(lambda: len(view.audio[stream_id]) == 100 * MS)
+        await rendered(view, stream_id, 100 * 24)
+        await wait_until(lambda: session.playback.counts.get(("item_1", 0)) == 100 * 24)
+        session.player.write("item_1", 0, pcm(10))
+        session.player.end("item_1", 0)
+        await view.wait("playback_end", lambda m: m["stream_id"] == stream_id)
+        assert len(view.audio[stream_id]) == 100 * MS
+        await views.close()
+
+    play(scenario())
+
+
+def test_a_refused_upload_takes_no_place(play, views, studio, monkeypatch):
+    monkeypatch.setattr(base, "MAX_RUNNING_COMMANDS", 0)
+
+    async def scenario():
+        view = await views.open()
+        refused = await upload(view, b"RIFF")
+        assert "Too many commands" in refused["error"]
+        assert not studio._desk.uploads._running
+        await views.close()
+
+    play(scenario())
+
+
 async def upload(view: FakeBrowser, data: bytes, size: int | None = None) -> dict[str, Any]:
     command = await view.start_command("upload_clip", filename="mine.wav", size=len(data) if size is None else size)
     for at in range(0, len(data), 65_536):

@@ -28,7 +28,7 @@ export interface ClientPing {
   time_client_ms: number;
 }
 
-/** What happened to the microphone. `error_name` is the DOMException's name or "insecure". */
+/** What happened to the microphone. `error_name` is the DOMException's name, "insecure" or "gone". */
 export interface MicrophoneState {
   type: "microphone_state";
   state: "failed" | "live" | "stopped";
