@@ -291,7 +291,7 @@ def _choice(choice: str | dict[str, Any] | None) -> tuple[str, list[str] | None]
         case {"type": "function", "function": {"name": str(name)}}:
             return name, [name]
         case {"type": "allowed_tools", "allowed_tools": {"mode": ("auto" | "required") as mode, "tools": list(given)}}:
-            return mode, [str(one.get("function", {}).get("name")) for one in given if isinstance(one, dict)]
+            return mode, [_name_of(one) for one in given]
         case _:
             raise RemoteProtocolError(
                 "Invalid value for 'tool_choice': supported are 'none', 'auto', 'required', one function, and "
@@ -299,3 +299,14 @@ def _choice(choice: str | dict[str, Any] | None) -> tuple[str, list[str] | None]
                 code="invalid_value",
                 param="tool_choice",
             )
+
+
+def _name_of(tool: Any) -> str:
+    match tool:
+        case {"function": {"name": str(name)}}:
+            return name
+    raise RemoteProtocolError(
+        "Invalid value for 'tool_choice': every allowed tool names a function.",
+        code="invalid_value",
+        param="tool_choice",
+    )

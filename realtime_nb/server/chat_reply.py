@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from realtime_nb.engines.base import SYNTHESIZER_SAMPLE_RATE_HZ, Pcm16
-from realtime_nb.server.production import Broke, Called, Ended, Piece, Production, Spoken, Written
+from realtime_nb.server.production import Broke, Called, Ended, Production, Spoken, Written
 from realtime_nb.server.prompt import ASSISTANT_AUDIO_MS_PER_TOKEN, CHARACTERS_PER_TOKEN
 
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -40,12 +40,12 @@ class Reply:
         """Run a production and yield what it makes, up to the length. Closing the generator stops the work.
 
         Raises:
-            EngineError: an engine failed.
+            Exception: an engine failed, with an `EngineError` if it keeps its promises.
         """
         work = asyncio.create_task(production.run(), name="chat-production")
         try:
             while not self._full:
-                piece = await _next(production, work)
+                piece = await production.take()
                 if isinstance(piece, Ended):
                     return
                 if isinstance(piece, Broke):
@@ -107,20 +107,3 @@ class Reply:
         if self.calls:
             return "tool_calls"
         return "length" if self._too_long else "stop"
-
-
-async def _next(production: Production, work: asyncio.Task[None]) -> Piece:
-    """Return the next piece; raises what ended the work if nothing can come any more."""
-    taking = asyncio.ensure_future(production.take())
-    try:
-        await asyncio.wait({taking, work}, return_when=asyncio.FIRST_COMPLETED)
-        failure: BaseException | None = None
-        if not taking.done() and not production.waiting:
-            failure = work.exception()
-        while isinstance(failure, BaseExceptionGroup):
-            failure = failure.exceptions[0]
-        if failure is not None:
-            raise failure
-        return await taking
-    finally:
-        taking.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterable
 from typing import Any
 
@@ -17,6 +18,8 @@ from realtime_nb.server.context import vocabulary
 from realtime_nb.server.input_audio import decode_whole
 from realtime_nb.server.settled_text import SettledText
 from realtime_nb.server.wire import Wire
+
+logger = logging.getLogger(__name__)
 
 NO_AUDIO: Pcm16 = np.zeros(0, np.int16)
 NOTHING_HEARD = Transcript(text="", confidence=0.0)
@@ -48,8 +51,8 @@ class Utterance:
         expected = vocabulary(config.instructions, config.tools, transcription.prompt if transcription else None)
         try:
             stream = await self._wire.engines.transcriber.open(on_partial=self._on_partial, vocabulary=expected)
-        except EngineError as failure:
-            self._failure = failure
+        except Exception as failure:
+            self._fail(failure)
             return
         if self._closed:
             await stream.aclose()
@@ -62,16 +65,24 @@ class Utterance:
     def feed(self, pcm16: Pcm16) -> None:
         """Add audio, int16 at 16 kHz."""
         self._answer = None
-        if self._stream is None:
-            self._early.append(pcm16)
-        else:
+        if self._stream is not None:
             self._feed(self._stream, pcm16)
+        elif self._failure is None:
+            self._early.append(pcm16)
 
     def _feed(self, stream: TranscriberStream, pcm16: Pcm16) -> None:
         try:
             stream.feed(pcm16)
-        except EngineError as failure:
-            self._failure = self._failure or failure
+        except Exception as failure:
+            self._fail(failure)
+
+    def _fail(self, failure: Exception) -> EngineError:
+        """Note the first failure and return it; one that an engine should not raise is logged and becomes its own."""
+        if not isinstance(failure, EngineError):
+            logger.error("the recogniser broke its promises", exc_info=failure)
+            failure = EngineError(f"The recogniser failed: {type(failure).__name__}.")
+        self._failure = self._failure or failure
+        return self._failure
 
     async def hypothesis(self) -> Transcript:
         """Return the transcript as if the turn ended now. With nothing fed since the last call it is the same answer.
@@ -92,10 +103,10 @@ class Utterance:
             if self._failure is not None:
                 raise self._failure
             heard = NOTHING_HEARD if self._stream is None else await self._stream.hypothesis()
-        except EngineError as failure:
-            self._failure = failure
+        except Exception as failure:
+            noted = self._fail(failure)
             if not answer.done():
-                answer.set_exception(failure)
+                answer.set_exception(noted)
                 answer.exception()  # nobody may be waiting any more
         else:
             if not answer.done():

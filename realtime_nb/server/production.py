@@ -15,7 +15,6 @@ import msgspec
 import numpy as np
 
 from realtime_nb.engines.base import ChatRequest, EngineSet, Pcm16, SynthesizedChunk, TextDelta, ToolCall
-from realtime_nb.errors import EngineError
 from realtime_nb.server.sentences import SentenceSplitter
 from realtime_nb.server.word_marks import WordFinder
 
@@ -56,9 +55,9 @@ class Called(msgspec.Struct, frozen=True):
 
 
 class Broke(msgspec.Struct, frozen=True):
-    """An engine failed; nothing follows."""
+    """An engine failed, with an `EngineError` if it keeps its promises; nothing follows."""
 
-    error: EngineError
+    error: Exception
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -107,7 +106,7 @@ class Production:
                     group.create_task(self._speak(), name="reply-speak")
             else:
                 await self._write()
-        except* EngineError as failures:
+        except* Exception as failures:
             await self._pieces.put(Broke(_first(failures)))
         else:
             await self._pieces.put(Ended())
@@ -183,9 +182,8 @@ async def closing(iterator: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]
             await close()
 
 
-def _first(failures: BaseExceptionGroup[EngineError]) -> EngineError:
-    failure: BaseException = failures
-    while isinstance(failure, BaseExceptionGroup):
+def _first(failures: ExceptionGroup[Exception]) -> Exception:
+    failure: Exception = failures
+    while isinstance(failure, ExceptionGroup):
         failure = failure.exceptions[0]
-    assert isinstance(failure, EngineError)
     return failure

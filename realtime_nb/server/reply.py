@@ -168,7 +168,7 @@ class Replies:
             case Called():
                 response.function_call(piece.name, piece.arguments)
             case Broke():
-                response.fail(code=_code_of(piece.error), message=str(piece.error))
+                raise piece.error
             case Ended():
                 response.complete()
 

@@ -431,6 +431,12 @@ CALLED: Any = {
     "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
 }
 OUTPUT: Any = {"role": "tool", "tool_call_id": "c1", "content": "x"}
+
+
+def allowing(tool: Any) -> dict[str, Any]:
+    return {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [tool]}}
+
+
 REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({"messages": []}, "invalid_value", "messages"),
     ({"messages": [{"role": "robot", "content": "x"}]}, "invalid_value", "messages[0].role"),
@@ -467,6 +473,8 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({"tool_choice": "sometimes"}, "invalid_value", "tool_choice"),
     ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
     ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "invalid_value", "tool_choice"),
+    ({"tool_choice": allowing({"function": "f"})}, "invalid_value", "tool_choice"),
+    ({"tool_choice": allowing(5)}, "invalid_value", "tool_choice"),
 ]
 
 

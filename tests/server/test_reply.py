@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from realtime_nb.engines import scripted
 from realtime_nb.engines.base import ChatRequest, ToolCall
 from realtime_nb.engines.scripted import ScriptedCrash, ScriptedDelays
+from realtime_nb.engines.scripted.listening import ScriptedTranscriberStream
 from tests.server.talking import Client, connected, serving, silence, tone
 
 pytestmark = pytest.mark.anyio
@@ -183,6 +185,43 @@ async def test_an_engine_that_dies_fails_the_response_and_not_the_session(crashe
         assert error["code"] == "server_error"
         assert who in error["message"]
         assert (await ask(client, "again"))["status"] == "completed"
+
+
+@pytest.mark.parametrize("who", ["chat", "synthesizer"])
+async def test_an_engine_that_breaks_its_promises_fails_the_response_too(
+    who: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: Any, **__: Any) -> AsyncIterator[Any]:
+        raise ZeroDivisionError
+        yield
+
+    engines = scripted.create()
+    async with serving(engines) as server, connected(server) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(getattr(engines, who), {"chat": "reply", "synthesizer": "speak"}[who], broken)
+            response = await ask(client, LONG)
+        assert response["status_details"]["error"]["message"] == "The server failed: ZeroDivisionError."
+        assert (await ask(client, "again"))["status"] == "completed"
+    assert [record.name for record in caplog.records] == ["realtime_nb.server.reply"]
+
+
+@pytest.mark.parametrize("where", ["open", "feed", "hypothesis"])
+async def test_a_recogniser_that_breaks_its_promises_fails_the_turn(
+    where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+    engines = scripted.create()
+    owner = scripted.ScriptedTranscriber if where == "open" else ScriptedTranscriberStream
+    async with serving(engines) as server, connected(server) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, where, broken)
+            await client.hear(tone(600), silence(800))
+            failed = (await client.until("response.done"))["response"]
+        assert failed["status_details"]["error"]["message"] == "The recogniser failed: ZeroDivisionError."
+        assert (await ask(client, "again"))["status"] == "completed"
+    assert {record.name for record in caplog.records} == {"realtime_nb.server.hearing"}
 
 
 async def test_a_recogniser_that_dies_fails_the_turn_and_not_the_session() -> None:
