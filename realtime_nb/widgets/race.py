@@ -158,7 +158,9 @@ def race_text(row: RaceRow) -> str:
     """Return the same in plain words."""
     lanes = [f"{lane.title}: {_outcome(lane)}" for lane in row.lanes]
     tables = [line for table in row.tables for line in (table.caption, *map(_summary_text, table.rows), *table.facts)]
-    return "\n".join([f"Race: {row.clip_title}", *lanes, *tables, row.fairness])
+    simulated = ", ".join(dict.fromkeys(part for lane in row.lanes for part in lane.simulated))
+    word = [f"SIMULATED: {simulated}"] if simulated else []
+    return "\n".join([f"Race: {row.clip_title}", *word, *lanes, *tables, row.fairness])
 
 
 def _outcome(lane: LaneRow) -> str:

@@ -107,6 +107,7 @@ def test_the_result_stays_without_a_kernel(make, play) -> None:
     assert "Realtime: 600 ms" in html
     assert "network: 4G (simulated)" in html
     assert "compete for it" in html
+    assert "SIMULATED: network: 4G (simulated)" in str(result)
     assert "Chain, batch: 2100 ms" in str(result)
     assert "compare()" in str(result)
     assert "Race" in widget._repr_mimebundle_()[0]["text/html"]
