@@ -282,6 +282,24 @@ def test_a_cut_link_comes_back_and_keeps_what_was_received(page: Page, kernel: S
     expect(page.locator(".rnb-line-text", has_text="Still readable.")).to_be_visible()
 
 
+def test_a_link_cut_while_one_talks_is_no_second_problem_and_one_may_talk_again(
+    page: Page, kernel: ScriptedKernel
+) -> None:
+    connect(page, kernel)
+    talk = page.locator(".rnb-talk")
+    for _ in range(2):
+        talk.hover()
+        page.mouse.down()
+        kernel.wait_for(messages.Command, lambda command: command.name == "talk_start")
+        kernel.drop_link()
+        expect(talk).to_have_attribute("data-phase", "idle")
+        page.mouse.up()
+        kernel.wait_for(messages.Hello)
+        expect(page.locator(".rnb-banner:visible")).to_have_count(0)
+        expect(talk).to_be_enabled()
+    expect(page.locator(".rnb-notice")).to_have_count(0)
+
+
 def test_last_view_gone_ends_microphone_sound_and_link(page: Page, kernel: ScriptedKernel) -> None:
     page.add_init_script(UNPROCESSED)
     connect(page, kernel)

@@ -13,12 +13,17 @@ export class StudioModel extends LinkModel {
 
   constructor(model: Model) {
     super(model);
-    this.talk = new TalkKey(this.media, (name) => this.run(name), this.scope);
+    this.talk = new TalkKey(this.media, (name) => this.#tell(name), this.scope);
     this.media.microphone.phase.subscribe(this.scope, (phase) => {
       if (phase !== "closed" || !this.#listening) return;
       this.#listening = false;
-      if (this.link.open) void this.run("microphone_close");
+      this.#tell("microphone_close");
     });
+  }
+
+  /** Without a link the microphone has ended, and the kernel knows: nothing to tell, nothing that failed. */
+  #tell(name: "talk_start" | "talk_end" | "microphone_close"): void {
+    if (this.link.open) void this.run(name);
   }
 
   protected override onLastView(): void {

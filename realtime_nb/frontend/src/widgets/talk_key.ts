@@ -11,14 +11,14 @@ const TAIL_MS = 60;
 export class TalkKey {
   readonly phase = new Signal<TalkPhase>("idle");
   #media: Media;
-  #run: (name: string) => Promise<unknown>;
+  #tell: (name: "talk_start" | "talk_end") => void;
   #scope: Scope;
   /** Counts presses, so that a slow opening cannot be taken for the next press's. */
   #press = 0;
 
-  constructor(media: Media, run: (name: string) => Promise<unknown>, scope: Scope) {
+  constructor(media: Media, tell: (name: "talk_start" | "talk_end") => void, scope: Scope) {
     this.#media = media;
-    this.#run = run;
+    this.#tell = tell;
     this.#scope = scope;
     media.microphone.phase.subscribe(scope, (phase) => {
       if (phase === "closed" && this.phase.value === "talking") this.#finish();
@@ -52,13 +52,13 @@ export class TalkKey {
       return;
     }
     this.phase.set("talking");
-    void this.#run("talk_start");
+    this.#tell("talk_start");
   }
 
   #finish(): void {
     if (this.phase.value === "idle") return;
     this.phase.set("idle");
     this.#media.microphone.close();
-    void this.#run("talk_end");
+    this.#tell("talk_end");
   }
 }
