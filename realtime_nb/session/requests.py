@@ -54,7 +54,7 @@ class Requests:
                     return True
             return False
         for request in self._waiting:
-            if request.answers(event):
+            if not request.future.done() and request.answers(event):
                 self._settle(request, event)
                 return True
         return False
