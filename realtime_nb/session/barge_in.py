@@ -63,6 +63,7 @@ class BargeInWatch:
         self._over_an_answer = False
         self._interrupted = False
         self._due = False
+        self._speech_id: str | None = None
 
     @property
     def muted(self) -> bool:
@@ -72,11 +73,20 @@ class BargeInWatch:
     def take(self, event: object) -> None:
         """Follow one received event."""
         if isinstance(event, se.SpeechStarted):
+            self._speech_id = event.item_id
             self._started()
+        elif isinstance(event, se.TimeoutTriggered):
+            self._speech_id, self._over_an_answer = event.item_id, False
         elif self.policy.by_client and isinstance(event, se.InputAudioBufferCommitted):
             self._committed(event.item_id)
         elif self._due and isinstance(event, se.ResponseDone):
             self._respond()
+
+    def connection_lost(self) -> None:
+        """What was being said, or waited to be answered, is gone."""
+        self._due, self._speech_id = False, None
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def _started(self) -> None:
         owner = self._owner
@@ -96,6 +106,8 @@ class BargeInWatch:
         await self._owner.interrupter.interrupt("speech")
 
     def _committed(self, item_id: str) -> None:
+        if item_id != self._speech_id:  # by hand: who commits asks for the answer, too
+            return
         if self._waiting is not None and not self._interrupted:
             self._waiting.cancel()
         if self._over_an_answer and not self._interrupted:

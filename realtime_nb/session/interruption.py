@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from realtime_nb.errors import ServerRejected
@@ -27,8 +28,12 @@ class Interrupter:
         Nothing heard deletes the item, nothing unheard says nothing, else `conversation.item.truncate` carries the
         rendered milliseconds, floored.
         """
+        await self._owner.output.stop()
+        self._say_what_was_heard(reason)
+
+    def _say_what_was_heard(self, reason: Interruption) -> None:
         owner = self._owner
-        for cut in await owner.output.cut():
+        for cut in owner.output.settle():
             if cut.kind is CutKind.NOTHING:
                 continue
             owner.turns.interrupted(cut.key, reason, cut.audio_end_ms, owner.now_ms())
@@ -44,7 +49,10 @@ class Interrupter:
                 owner.send(truncate)
 
     async def interrupt(self, reason: Interruption) -> bool:
-        """Stop what is being generated and played; True when there was something to stop."""
+        """Stop what is being generated and played; True when there was something to stop.
+
+        The loudspeaker stops at once; the server is told what was heard when it has ended the response.
+        """
         owner = self._owner
         active = owner.protocol.active_default
         if active is None and not owner.output.audible:
@@ -52,10 +60,16 @@ class Interrupter:
                 owner.protocol.send(ce.ResponseCancel())
                 return True
             return False
-        owner.output.mute_open()
-        if active is not None:
-            await self._cancel(active, reason)
-        await self.cut(reason)
+        if active is None:
+            await self.cut(reason)
+            return True
+        outcomes = await asyncio.gather(self._cancel(active, reason), owner.output.stop(), return_exceptions=True)
+        if owner.output.audible:  # begun meanwhile
+            await owner.output.stop()
+        self._say_what_was_heard(reason)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
         return True
 
     async def _cancel(self, response_id: str, reason: Interruption) -> None:

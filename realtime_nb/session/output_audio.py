@@ -75,15 +75,17 @@ class OutputAudio:
         self._muted.update(keys)
         return keys
 
-    async def cut(self) -> list[Cut]:
-        """Stop the player, take its last count, settle every open part and say what the server must be told."""
+    async def stop(self) -> None:
+        """Stop the player and take its last count; what still comes for the open parts is dropped."""
         self.mute_open()
-        if self.player is None:
-            self.playback.cut()
-            return []
-        for (item_id, content_index), samples in (await self.player.flush()).items():
-            self.playback.rendered(PlaybackKey(item_id, content_index), samples)
-        return self.playback.cut()
+        if self.player is not None:
+            for (item_id, content_index), samples in (await self.player.flush()).items():
+                self.playback.rendered(PlaybackKey(item_id, content_index), samples)
+
+    def settle(self) -> list[Cut]:
+        """Settle every open part, after `stop`, and say what the server must be told."""
+        cuts = self.playback.cut()
+        return cuts if self.player is not None else []
 
 
 class WireAudioDecoder:

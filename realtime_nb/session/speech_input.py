@@ -65,8 +65,8 @@ class SpeechInput:
         """Send audio now (24 kHz PCM16) and keep it on the tape."""
         owner = self._owner
         audio = self._encoder.encode(pcm16, owner.protocol.config.audio.input.format)
-        owner.hear(pcm16)
         owner.send(ce.InputAudioBufferAppend(audio=audio))
+        owner.hear(pcm16)  # what was refused is not on the server's count
 
     def feed_microphone(self, pcm16: bytes) -> None:
         """Take a microphone frame: sent when the microphone is open or the user talks, else ignored."""
@@ -94,11 +94,13 @@ class SpeechInput:
         await self._owner.request(ce.SessionUpdate(session=update), lambda event: isinstance(event, se.SessionUpdated))
 
     async def talk_start(self) -> None:
-        """Push-to-talk pressed: interrupt what plays, empty the buffer, send what the microphone gives."""
-        self.microphone = "talk"
-        await self._owner.interrupter.interrupt("speech")
-        await self.set_turn_detection("none")
+        """Push-to-talk pressed: interrupt what plays, empty the buffer, send what the microphone gives.
+
+        The buffer is emptied first: who presses begins to speak, and does not wait for the server.
+        """
         self.clear()
+        self.microphone = "talk"
+        await asyncio.gather(self._owner.interrupter.interrupt("speech"), self.set_turn_detection("none"))
 
     def clear(self) -> None:
         """Throw away what the server's buffer holds."""

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from realtime_nb.errors import ConfigurationError
+from realtime_nb.protocol.server import Action
 from realtime_nb.protocol.session_config import ServerVad
 from realtime_nb.session.barge_in import BargeIn
 from realtime_nb.session.opening import open_session
 from realtime_nb.session.session import Session
 from realtime_nb.session.settings import session_settings
 from realtime_nb.testing.scripted_server import Reply, ScriptedServer
-from tests.session.test_session import HERE, HandPlayer, tone, until
+from tests.session.test_session import HERE, HandPlayer, talking, tone, until
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +37,37 @@ async def answering(policy: BargeIn) -> AsyncIterator[tuple[Session, ScriptedSer
         finally:
             asking.cancel()
             await session.aclose()
+
+
+@contextlib.asynccontextmanager
+async def holding_cancels() -> AsyncIterator[
+    tuple[Session, HandPlayer, list[str | bytes], Callable[[], Awaitable[None]]]
+]:
+    """A session in the middle of an answer, of a server that takes its time to cancel."""
+    server = ScriptedServer(Reply(text="one two three", stop_after_words=2))
+    held: list[str | bytes] = []
+    receive = server.protocol.receive
+
+    def slowly(frame: str | bytes) -> list[Action]:
+        if '"response.cancel"' in str(frame):
+            held.append(frame)
+            return []
+        return receive(frame)
+
+    async def release() -> None:
+        for frame in held:
+            receive(frame)
+        server.go_on()
+        await server.flush()
+
+    server.protocol.receive = slowly  # type: ignore[method-assign]
+    async with talking(server) as session:
+        session.attach_player(player := HandPlayer())
+        asking = asyncio.create_task(session.ask("count"))
+        await until(lambda: sum(player.written.values()) == 2 * 4800)
+        player.rendered.update(dict.fromkeys(player.written, 4800))
+        yield session, player, held, release
+        asking.cancel()
 
 
 async def test_a_backchannel_interrupts_nothing_and_is_not_answered() -> None:
@@ -93,6 +125,57 @@ async def test_the_servers_own_interruption_is_the_default() -> None:
         turn = await asking
         assert turn.interrupted == "speech"
     assert "response.cancel" not in server.received
+
+
+async def test_what_is_committed_by_hand_is_answered_once() -> None:
+    server = ScriptedServer()
+    async with server.running():
+        session = await open_session(
+            HERE,
+            settings=session_settings(turn_detection="push_to_talk"),
+            open_transport=server.open,
+            barge_in=BargeIn(min_speech_ms=100),
+        )
+        await session.ask(tone(200), pace="fast")
+        await session.ask("and now?")
+        await session.aclose()
+    assert server.received.count("response.create") == 2
+
+
+async def test_an_answer_that_was_due_is_not_asked_of_the_next_connection() -> None:
+    async with answering(BargeIn(min_speech_ms=10_000)) as (session, server, _):
+        session._owner.barge_in._due = True
+        server.cut()
+        await until(lambda: session.state == "failed")
+        assert not session._owner.barge_in._due
+
+
+async def test_the_loudspeaker_stops_before_the_server_has_answered() -> None:
+    async with holding_cancels() as (session, player, held, release):
+        interrupting = asyncio.create_task(session.interrupt())
+        await until(lambda: held)
+        await until(lambda: player.flushes == 1)
+        assert not interrupting.done()
+        await release()
+        assert await interrupting
+        await until(lambda: session.history)
+        assert session.history[0].heard_ms == 200
+
+
+async def test_who_presses_to_talk_over_an_answer_is_heard_from_the_first_word() -> None:
+    async with holding_cancels() as (session, _, held, release):
+        pressing = asyncio.create_task(session.talk_start())
+        await until(lambda: held)
+        for _ in range(10):
+            session.feed_microphone(tone(20).pcm16_bytes())
+        await until(lambda: session._owner.tape.end_ms == 200)
+        await release()
+        await pressing
+        await session.talk_end()
+        await until(lambda: len(session.history) == 2)
+        said = session.history[1].user_audio
+        assert said is not None
+        assert said.duration_ms == pytest.approx(200)
 
 
 @pytest.mark.parametrize("wrong", [{"interrupt": "sometimes"}, {"min_speech_ms": -1}])
