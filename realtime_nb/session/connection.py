@@ -14,19 +14,21 @@ OUTBOX_BYTES = 32 * 1024 * 1024
 
 
 class Outbox:
-    """Frames waiting for the network, bounded in number and in bytes."""
+    """Frames waiting for the network; who sends more asks first whether there is room."""
 
     def __init__(self) -> None:
-        self._frames: asyncio.Queue[str] = asyncio.Queue(OUTBOX_FRAMES)
+        self._frames: asyncio.Queue[str] = asyncio.Queue()
         self.bytes = 0
 
-    def check(self, frame: str) -> None:
-        """Raise when one more frame is too much; nothing is queued.
+    def check(self) -> None:
+        """Raise when it is full; asked before anything new is sent.
+
+        What follows of itself (a conversation that is restored, an answer to an event) is sent all the same.
 
         Raises:
             LocalProtocolError: code `outbox_full`.
         """
-        if self._frames.full() or self.bytes + len(frame) > OUTBOX_BYTES:
+        if self._frames.qsize() >= OUTBOX_FRAMES or self.bytes >= OUTBOX_BYTES:
             raise LocalProtocolError(
                 f"{self._frames.qsize()} frames ({self.bytes >> 20} MiB) wait; the network is too slow.",
                 code="outbox_full",
@@ -34,7 +36,7 @@ class Outbox:
             )
 
     def put(self, frame: str) -> None:
-        """Queue a frame that was checked."""
+        """Queue a frame."""
         self._frames.put_nowait(frame)
         self.bytes += len(frame)
 
@@ -73,7 +75,6 @@ async def run_connection(
     opening = asyncio.ensure_future(open_transport())
     closer = asyncio.create_task(closing.wait(), name="realtime_nb session closer")
     tasks: list[asyncio.Task[Any]] = [closer]
-    transport: Transport | None = None
     try:
         await asyncio.wait([opening, closer], return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
@@ -92,9 +93,9 @@ async def run_connection(
     finally:
         for task in (*tasks, opening):
             task.cancel()
-        await asyncio.gather(*tasks, opening, return_exceptions=True)
-        if transport is not None:
-            await transport.aclose()
+        *_, opened = await asyncio.gather(*tasks, opening, return_exceptions=True)
+        if not isinstance(opened, BaseException):  # perhaps in the very moment in which this was cancelled
+            await opened.aclose()
 
 
 async def _read(transport: Transport, receive: Callable[[str | bytes], None]) -> None:

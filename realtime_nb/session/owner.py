@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from realtime_nb.errors import AuthenticationFailed, ConnectionLost, ConnectionRefused, RealtimeError, SessionClosed
@@ -21,6 +21,7 @@ from realtime_nb.transport.base import Transport
 
 from .answer_watch import ANSWER_TIMEOUT_S, AnswerWatch
 from .barge_in import BargeIn, BargeInWatch
+from .chores import Chores
 from .connection import Outbox, run_connection
 from .event_log import EventLog
 from .input_tape import InputTape
@@ -28,7 +29,7 @@ from .interruption import Interrupter
 from .observers import Observers
 from .output_audio import OutputAudio
 from .owner_loop import set_soon
-from .reconnect import NEVER, Reconnect, StateRestored, restorable, retryable, settings_again
+from .reconnect import NEVER, Reconnect, StateRestored, pause, restorable, retryable, settings_again
 from .requests import Requests, rejected
 from .tool_runner import ToolRunner
 from .turn_builder import TurnBuilder
@@ -69,6 +70,8 @@ class SessionOwner:
         self.protocol = ClientProtocol()
         self.log = EventLog()
         self.observers = Observers()
+        self._chores = Chores(self.observers)
+        self.chore = self._chores.begin
         self.tape = InputTape()
         self.requests = Requests()
         self.turns = TurnBuilder(self.observers, self.tape)
@@ -91,7 +94,8 @@ class SessionOwner:
         self._reconnect = reconnect
         self._sleep = sleep
         self._chance = random.Random()
-        self._attempts = 0
+        self._attempts = self._attempts_before = 0
+        self._connected_ms = 0.0
         self._lost_ms = 0.0
         self._lost: RealtimeError | None = None
         self._gap_dropped_ms = 0.0
@@ -99,7 +103,6 @@ class SessionOwner:
         self._outbox = Outbox()
         self._greeted = asyncio.Event()
         self.closing = asyncio.Event()
-        self._chores: set[asyncio.Task[None]] = set()
         self._fatal: se.ErrorEvent | None = None
 
     def now_ms(self) -> float:
@@ -120,10 +123,10 @@ class SessionOwner:
         except Exception as error:
             self._end("failed", RealtimeError(f"The session broke: {error!r}.", what_now="Please report this."))
         finally:
-            for chore in tuple(self._chores):
-                chore.cancel()
-            await asyncio.gather(*self._chores, return_exceptions=True)
-            self.finished.set()
+            try:
+                await self._chores.end()
+            finally:
+                self.finished.set()
 
     async def _serve(self) -> None:
         while True:
@@ -140,15 +143,12 @@ class SessionOwner:
                 return
             except RealtimeError as problem:
                 error = self._explained(problem)
-                self._attempts += 1
+                lasted_ms = self.now_ms() - self._connected_ms if self.state == "connected" else 0.0
+                self._attempts = 1 if lasted_ms > self._reconnect.longest_delay_s * 1000 else self._attempts + 1
                 if not self.ready.done() or self._attempts > self._reconnect.attempts or not retryable(error):
                     raise error from problem
                 self._break(error)
-            waiting = asyncio.ensure_future(self._sleep(self._reconnect.delay_s(self._attempts, self._chance)))
-            closing = asyncio.ensure_future(self.closing.wait())
-            await asyncio.wait([waiting, closing], return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            closing.cancel()
+            await pause(self._sleep(self._reconnect.delay_s(self._attempts, self._chance)), self.closing)
             if self.closing.is_set():
                 return
 
@@ -157,6 +157,7 @@ class SessionOwner:
         if self.state == "reconnecting":
             return
         self.state, self._lost, self._lost_ms = "reconnecting", error, self.now_ms()
+        self._attempts_before = self._attempts - 1
         self._outbox, self._greeted = Outbox(), asyncio.Event()
         self._stop_what_went_on(error)
         before = self.protocol
@@ -203,22 +204,8 @@ class SessionOwner:
         self.turns.lose_current(error, self.now_ms())
         self.requests.fail(error)
         self.tools.connection_lost()
+        self.barge_in.connection_lost()
         self.output.mute_open()
-
-    def chore(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run something of the session's own beside it; it ends with the session."""
-
-        async def guarded() -> None:
-            try:
-                await work
-            except RealtimeError as error:
-                self.observers.tell("on_notice", "warning", error.message, error.what_now)
-
-        task = asyncio.create_task(guarded())
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
-        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, nobody awaited it
-        return task
 
     # --- sending ------------------------------------------------------------------------------------------------
 
@@ -239,6 +226,7 @@ class SessionOwner:
             SessionError: the session has ended.
         """
         self.check_open()
+        self._outbox.check()
         event_id = self.protocol.send(event)
         self.flush()
         return event_id
@@ -247,7 +235,6 @@ class SessionOwner:
         """Put what the protocol wants sent on the way."""
         for event in self.protocol.events_to_send():
             frame = encode(event)
-            self._outbox.check(frame)
             logged = self.log.append(self.now_ms(), "sent", str(event.__struct_config__.tag), frame)
             self._outbox.put(frame)
             if isinstance(event, ce.ClientEventBase):
@@ -337,7 +324,7 @@ class SessionOwner:
         """Go on with a fresh connection."""
         self.state, self._lost = "connected", None
         self.restored = self.rebuild()
-        self._attempts, self._gap_dropped_ms = 0, 0.0
+        self._connected_ms, self._gap_dropped_ms = self.now_ms(), 0.0
         self.observers.tell("on_restored", self.restored)
         self.observers.tell("on_state", self.state)
         self.observers.tell("on_notice", "info", str(self.restored), "")
@@ -357,7 +344,7 @@ class SessionOwner:
             self.protocol.send(ce.InputAudioBufferAppend(audio=audio))
         return StateRestored(
             gap_ms=self.now_ms() - self._lost_ms,
-            attempts=self._attempts,
+            attempts=self._attempts - self._attempts_before,
             items=len(items),
             items_lost=lost,
             spoken_as_text=spoken,

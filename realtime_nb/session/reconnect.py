@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -32,7 +34,8 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
     """How to go on after a cut: exponential backoff with jitter.
 
     Attributes:
-        attempts: openings tried before giving up; 0 never tries.
+        attempts: openings tried before giving up; 0 never tries. They count anew when a connection has lasted longer
+            than `longest_delay_s`: a server that greets and hangs up is not called for ever.
         first_delay_s: before the first attempt; doubles with each.
         longest_delay_s: bound of one wait.
         jitter: each wait is shortened by up to this fraction, so that many clients do not come back at once.
@@ -52,6 +55,16 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NEVER = Reconnect(attempts=0)
+
+
+async def pause(waiting: Awaitable[None], closing: asyncio.Event) -> None:
+    """Wait until `waiting` is over or `closing` is set; nothing of it is left when cancelled."""
+    tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(closing.wait())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 class StateRestored(msgspec.Struct, frozen=True, kw_only=True):

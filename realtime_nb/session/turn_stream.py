@@ -26,14 +26,21 @@ class TurnQueue:
         self._owner = owner
         self._turns: list[Turn] = []
         self._changed = asyncio.Event()
-        self.dropped = 0
+        self._told = False
         self.lost: RealtimeError | None = None
 
     def on_turn(self, turn: Turn) -> None:
         self._turns.append(turn)
-        self.dropped += max(0, len(self._turns) - TURN_QUEUE)
-        del self._turns[:-TURN_QUEUE]
+        if len(self._turns) > TURN_QUEUE:
+            del self._turns[0]
+            self._tell_once()
         self._changed.set()
+
+    def _tell_once(self) -> None:
+        if not self._told:
+            self._told = True
+            slow = f"More than {TURN_QUEUE} turns wait for a loop over session.turns(): the oldest are passed over."
+            self._owner.observers.tell("on_notice", "warning", slow, "session.history has the last 200.")
 
     def on_lost(self, error: RealtimeError) -> None:
         self.lost = error

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncIterator
 
 import pytest
 
-from realtime_nb.errors import AuthenticationFailed, ConnectionLost, ConnectionRefused
+from realtime_nb.errors import AuthenticationFailed, ConnectionLost, ConnectionRefused, LocalProtocolError
 from realtime_nb.protocol.conversation import Conversation
 from realtime_nb.protocol.items import (
     FunctionCall,
@@ -22,6 +23,7 @@ from realtime_nb.protocol.items import (
     item_text,
 )
 from realtime_nb.protocol.session_config import SessionConfig, merge
+from realtime_nb.session import connection
 from realtime_nb.session.opening import open_session
 from realtime_nb.session.reconnect import Reconnect, restorable, retryable, settings_again
 from realtime_nb.session.session import Session
@@ -220,3 +222,54 @@ def test_only_changed_settings_are_sent_again() -> None:
 @pytest.mark.parametrize(("code", "again"), [(1001, True), (1006, True), (1011, True), (1000, False), (3000, False)])
 def test_which_close_codes_are_worth_another_try(code: int, again: bool) -> None:
     assert retryable(ConnectionLost("x", code=code)) is again
+
+
+async def test_a_server_that_greets_and_hangs_up_is_not_called_for_ever() -> None:
+    servers = [ScriptedServer(seed=number) for number in range(1, 9)]
+    waits = Waits()
+    async with surviving(list(servers), waits, Reconnect(attempts=3, jitter=0)) as session:
+        for server, following in itertools.pairwise(servers[:5]):
+            server.cut(1011, "busy")
+            await until(lambda following=following: following.received or session.state == "failed")
+        assert session.state == "failed"
+        assert session.state_restored is not None
+        assert session.state_restored.attempts == 1
+    assert waits.seconds == [0.5, 1.0, 2.0]
+
+
+async def test_a_connection_that_lasted_begins_to_count_anew() -> None:
+    servers = [ScriptedServer(seed=number) for number in range(1, 6)]
+    waits = Waits()
+    async with surviving(list(servers), waits, Reconnect(attempts=2, jitter=0, longest_delay_s=0.5)) as session:
+        for server, following in itertools.pairwise(servers):
+            session._owner._connected_ms -= 600
+            server.cut()
+            await until(lambda following=following: following.received)
+        assert session.state == "connected"
+    assert waits.seconds == [0.5] * 4
+
+
+async def test_a_long_conversation_comes_back_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = ScriptedServer(), ScriptedServer(seed=2)
+    async with surviving([first, second], Waits()) as session:
+        for words in ("one", "two", "three"):
+            await session.ask(words)
+        monkeypatch.setattr(connection, "OUTBOX_FRAMES", 3)
+        first.cut()
+        await until(lambda: len(second.protocol.conversation) == 6)
+        assert session.state == "connected"
+
+
+async def test_what_does_not_fit_into_the_outbox_was_never_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = ScriptedServer()
+    async with surviving([server], Waits()) as session:
+        with monkeypatch.context() as full:
+            full.setattr(connection, "OUTBOX_FRAMES", 0)
+            with pytest.raises(LocalProtocolError, match="too slow"):
+                await session.ask("hello")
+            with pytest.raises(LocalProtocolError, match="too slow"):
+                await session.input_audio_buffer.append(tone(100))
+        assert session._owner.tape.end_ms == 0  # the server's count, too
+        assert session._owner.protocol.creates_pending == 0
+        assert (await session.ask("hello")).status == "completed"
+        assert len(server.protocol.conversation) == 2

@@ -143,7 +143,7 @@ class Loudspeaker:
 class World:
     """The loop, the servers, the session and everything that goes on."""
 
-    def __init__(self, *, faults: Faults | None, push_to_talk: bool, attempts: int = 4) -> None:
+    def __init__(self, *, faults: Faults | None, push_to_talk: bool, attempts: int = 1000) -> None:
         self.loop = VirtualClockLoop()
         self.wrongs: list[str] = []
         self.loop.set_exception_handler(lambda loop, context: self.wrongs.append(str(context)))
