@@ -53,6 +53,7 @@ def test_every_usual_file_becomes_24_khz_mono(rate_hz: int, container: str, subt
         (encoded(np.array([0.0, np.nan]), 24_000, "WAV", "FLOAT"), "not numbers"),
         (encoded(np.zeros(100), 100, "WAV", "PCM_16"), "sample rate of 100 Hz"),
     ],
+    ids=["nothing", "text", "a header", "no samples", "not a number", "100 Hz"],
 )
 def test_what_cannot_be_used_says_why_and_what_to_do(data: bytes, message: str):
     with pytest.raises(AudioError, match=message) as caught:
