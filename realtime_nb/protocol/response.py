@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from realtime_nb.errors import LocalProtocolError
 
 from .items import InputItem, Item
-from .session_config import AudioFormat, CustomVoice, MaxOutputTokens, OutputModalities, ToolChoice
+from .session_config import AudioFormat, CustomVoice, MaxOutputTokens, OutputModalities, Reasoning, ToolChoice
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
 
@@ -123,7 +123,7 @@ class ResponseOptions(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     input: list[InputItem] | None | UnsetType = UNSET
     metadata: Metadata | None | UnsetType = UNSET
     prompt: dict[str, Any] | None | UnsetType = UNSET
-    reasoning: dict[str, Any] | None | UnsetType = UNSET
+    reasoning: Reasoning | None | UnsetType = UNSET
 
 
 class ResponsePhase(enum.Enum):

@@ -311,7 +311,7 @@ class ServerProtocol(Connection):
                 "A transcription session creates no responses.", code="invalid_value", param="type"
             )
         settings = settings_for(self.config, options, self._resolve_input(options))
-        check_tools(settings.tools, prefix="response.tools")
+        check_tools(settings.tools, settings.tool_choice, prefix="response")
         if options is not None and isinstance(options.prompt, dict):
             check_prompt(options.prompt, param="response.prompt")
         self._check_response_voice(settings.voice)

@@ -127,6 +127,49 @@ class RetentionRatio(Strict, tag_field="type", tag="retention_ratio", kw_only=Tr
 Truncation = Literal["auto", "disabled"] | RetentionRatio
 
 
+class Reasoning(Strict, kw_only=True):
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None | UnsetType = UNSET
+
+
+class Tracing(Strict, kw_only=True):
+    workflow_name: str | UnsetType = UNSET
+    group_id: str | UnsetType = UNSET
+    metadata: dict[str, Any] | None | UnsetType = UNSET
+
+
+class FunctionTool(Strict, tag_field="type", tag="function", kw_only=True):
+    """What a function tool may say; tools are kept as they came."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class McpTool(Strict, tag_field="type", tag="mcp", kw_only=True):
+    """What an MCP server's entry may say."""
+
+    server_label: Annotated[str, Meta(min_length=1)]
+    server_url: str | None = None
+    connector_id: str | None = None
+    tunnel_id: str | None = None
+    authorization: str | None = None
+    headers: dict[str, str] | None = None
+    server_description: str | None = None
+    allowed_tools: list[str] | dict[str, Any] | None = None
+    require_approval: str | dict[str, Any] | None = None
+    defer_loading: bool | None = None
+    allowed_callers: list[str] | None = None
+
+
+class ChosenFunction(Strict, tag_field="type", tag="function", kw_only=True):
+    name: str
+
+
+class ChosenMcpTool(Strict, tag_field="type", tag="mcp", kw_only=True):
+    server_label: str
+    name: str | None = None
+
+
 class SessionConfig(Strict, kw_only=True):
     """The effective settings of a session, every field filled, as `session.created` shows them."""
 
@@ -139,9 +182,9 @@ class SessionConfig(Strict, kw_only=True):
     tools: list[dict[str, Any]] = []
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool | None = None
-    reasoning: dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
     max_output_tokens: MaxOutputTokens = "inf"
-    tracing: Literal["auto"] | dict[str, Any] | None = None
+    tracing: Literal["auto"] | Tracing | None = None
     prompt: dict[str, Any] | None = None
     truncation: Truncation = "auto"
     expires_at: int = 0
@@ -223,7 +266,7 @@ def merge(config: SessionConfig, patch: dict[str, Any], *, voice_locked: bool = 
         result = msgspec.convert(changed, SessionConfig)
     except msgspec.ValidationError as problem:
         raise validation_problem(problem, prefix="session") from problem
-    check_tools(result.tools, prefix="session.tools")
+    check_tools(result.tools, result.tool_choice, prefix="session")
     if voice_locked and result.audio.output.voice != config.audio.output.voice:
         raise RemoteProtocolError(VOICE_IS_LOCKED, code="cannot_update_voice", param="session.audio.output.voice")
     check_prompt(result.prompt, param="session.prompt")
@@ -241,20 +284,19 @@ def check_prompt(prompt: dict[str, Any] | None, *, param: str) -> None:
         raise RemoteProtocolError(f"Prompt with id '{name}' not found.", code="prompt_not_found", param=f"{param}.id")
 
 
-def check_tools(tools: list[dict[str, Any]], *, prefix: str) -> None:
-    """Raise `RemoteProtocolError` unless every tool is a function with a name or an MCP server with a label."""
+def check_tools(tools: list[dict[str, Any]], choice: str | dict[str, Any], *, prefix: str) -> None:
+    """Raise `RemoteProtocolError` unless every tool, and the choice among them, is written as documented."""
     for index, tool in enumerate(tools):
-        needed = {"function": "name", "mcp": "server_label"}.get(str(tool.get("type")))
-        if needed is None:
-            param = f"{prefix}[{index}].type"
-            raise RemoteProtocolError(
-                f"Invalid value for '{param}': 'function' and 'mcp' are supported.", code="invalid_value", param=param
-            )
-        if not isinstance(tool.get(needed), str) or not tool[needed]:
-            param = f"{prefix}[{index}].{needed}"
-            raise RemoteProtocolError(
-                f"Missing required parameter: '{param}'.", code="missing_required_parameter", param=param
-            )
+        _check(tool, FunctionTool | McpTool, f"{prefix}.tools[{index}]")
+    if isinstance(choice, dict):
+        _check(choice, ChosenFunction | ChosenMcpTool, f"{prefix}.tool_choice")
+
+
+def _check(value: dict[str, Any], shape: Any, where: str) -> None:
+    try:
+        msgspec.convert(value, shape)
+    except msgspec.ValidationError as problem:
+        raise validation_problem(problem, prefix=where) from problem
 
 
 def _merged(current: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def test_a_format_without_a_rate_is_enough_for_telephones() -> None:
     assert msgspec.to_builtins(audio.output.format) == {"type": "audio/pcma"}
 
 
+TOOL = {"type": "function", "name": "f"}
 REFUSED = [
     ({}, "missing_required_parameter", "session.type"),
     ({"type": "transcription"}, "invalid_value", "session.type"),
@@ -83,6 +84,20 @@ REFUSED = [
     ({"type": "realtime", "tool_choice": "sometimes"}, "invalid_value", "session.tool_choice"),
     ({"type": "realtime", "tools": [{"type": "function"}]}, "missing_required_parameter", "session.tools[0].name"),
     ({"type": "realtime", "tools": [{"type": "hammer"}]}, "invalid_value", "session.tools[0].type"),
+    ({"type": "realtime", "tools": [{"name": "f"}]}, "missing_required_parameter", "session.tools[0].type"),
+    ({"type": "realtime", "tools": [TOOL, {**TOOL, "strict": True}]}, "unknown_parameter", "session.tools[1].strict"),
+    ({"type": "realtime", "tools": [{**TOOL, "name": ""}]}, "invalid_value", "session.tools[0].name"),
+    ({"type": "realtime", "tools": [{**TOOL, "description": 3}]}, "invalid_value", "session.tools[0].description"),
+    ({"type": "realtime", "tools": [{**TOOL, "parameters": "{}"}]}, "invalid_value", "session.tools[0].parameters"),
+    ({"type": "realtime", "tools": [{"type": "mcp"}]}, "missing_required_parameter", "session.tools[0].server_label"),
+    ({"type": "realtime", "tool_choice": {"type": "hammer"}}, "invalid_value", "session.tool_choice.type"),
+    (
+        {"type": "realtime", "tool_choice": {"type": "function"}},
+        "missing_required_parameter",
+        "session.tool_choice.name",
+    ),
+    ({"type": "realtime", "reasoning": {"effort": "heroic"}}, "invalid_value", "session.reasoning.effort"),
+    ({"type": "realtime", "tracing": {"name": "a"}}, "unknown_parameter", "session.tracing.name"),
     ({"type": "realtime", "max_output_tokens": 0}, "invalid_value", "session.max_output_tokens"),
     ({"type": "realtime", "output_modalities": ["audio", "text"]}, "invalid_value", "session.output_modalities"),
 ]
