@@ -56,7 +56,8 @@ KEEP_ALIVE_S = 75
 class _WebSocketProtocol(WebSocketsSansIOProtocol):
     """Gives the application `scope["state"]["abort"]`, to cut off a client that does not read.
 
-    And stops reading only when a second message waits. uvicorn does so at each one, for 7 % of a busy server's time.
+    Reading stops only when a second message waits; uvicorn does so at each one, for 7 % of a busy server's time. A
+    client that answers no ping is cut off; uvicorn closes, which waits for ever while something is unsent.
     """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,6 +67,10 @@ class _WebSocketProtocol(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         self.read_paused = self.queue.empty()  # it is told so, and does not pause
         super().send_receive_event_to_app()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.transport.abort()
 
 
 class _AbortableHttp(H11Protocol):

@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from realtime_nb.engines import scripted
+from realtime_nb.server import app
 from realtime_nb.server.limits import Limits
 from tests.server.talking import PATIENCE_S, connected, serving, silence, tone
 
@@ -69,6 +70,31 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
         async with asyncio.timeout(PATIENCE_S):
             while server._connections:
                 await asyncio.sleep(0)
+
+
+async def test_a_client_that_answers_no_ping_is_cut_off_whatever_is_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    protocols: list[app._WebSocketProtocol] = []
+
+    class Noted(app._WebSocketProtocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            protocols.append(self)
+
+    monkeypatch.setattr(app, "_WebSocketProtocol", Noted)
+    more_than_any_buffer = base64.b64encode(bytes(12_000_000)).decode()
+    part = {"type": "input_audio", "audio": more_than_any_buffer}
+    item = {"type": "message", "role": "user", "id": "long", "content": [part]}
+    async with serving() as server, connected(server) as client, asyncio.timeout(PATIENCE_S):
+        await client.send("conversation.item.create", item=item)
+        await client.until("conversation.item.done")
+        client.socket.transport.pause_reading()
+        await client.send("conversation.item.retrieve", item_id="long")
+        while protocols[0].writable.is_set():
+            await asyncio.sleep(0)
+        protocols[0].keepalive_timeout()
+        while server._connections:
+            await asyncio.sleep(0)
+        client.socket.transport.abort()
 
 
 async def test_a_reply_waits_for_a_slow_reader_instead_of_piling_up() -> None:
