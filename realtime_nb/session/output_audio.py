@@ -81,6 +81,7 @@ class OutputAudio:
         if self.player is not None:
             for (item_id, content_index), samples in (await self.player.flush()).items():
                 self.playback.rendered(PlaybackKey(item_id, content_index), samples)
+            self.mute_open()  # what began meanwhile was stopped, too
 
     def settle(self) -> list[Cut]:
         """Settle every open part, after `stop`, and say what the server must be told."""

@@ -28,6 +28,7 @@ class Player(Protocol):
     async def flush(self) -> dict[tuple[str, int], int]:
         """Stop now, drop what is queued, and return samples rendered per (item_id, content_index), at 24 kHz.
 
+        What is begun before it returns is stopped, too.
         Must return within 300 ms, with the last known counts if the device does not answer.
         """
         ...

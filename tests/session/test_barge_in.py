@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from realtime_nb.errors import ConfigurationError
+from realtime_nb.protocol.response import ResponseOptions
 from realtime_nb.protocol.server import Action
 from realtime_nb.protocol.session_config import ServerVad
 from realtime_nb.session.barge_in import BargeIn
@@ -176,6 +177,34 @@ async def test_who_presses_to_talk_over_an_answer_is_heard_from_the_first_word()
         said = session.history[1].user_audio
         assert said is not None
         assert said.duration_ms == pytest.approx(200)
+
+
+async def test_what_begins_while_the_player_stops_is_stopped_too() -> None:
+    class Slow(HandPlayer):
+        async def flush(self) -> dict[tuple[str, int], int]:
+            counts = await super().flush()
+            await stopped.wait()
+            return counts
+
+    stopped = asyncio.Event()
+    server = ScriptedServer(Reply(text="one two"))
+    async with talking(server) as session:
+        session.attach_player(player := Slow())
+        await session.ask("count")
+        cutting = asyncio.create_task(session.interrupt())
+        await until(lambda: player.flushes)
+        aside = server.protocol.create_response(ResponseOptions(conversation="none"))
+        aside.begin_message()
+        aside.audio(bytes(4800))
+        await server.flush()
+        await until(lambda: len(player.written) == 2)
+        stopped.set()
+        await cutting
+        aside.audio(bytes(4800))
+        aside.complete()
+        await server.flush()
+        await until(lambda: len(session.history) == 2)
+        assert list(player.written.values()) == [9600, 2400]
 
 
 @pytest.mark.parametrize("wrong", [{"interrupt": "sometimes"}, {"min_speech_ms": -1}])
