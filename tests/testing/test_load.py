@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from realtime_nb.audio import AudioClip, bundled
 from realtime_nb.engines import scripted
@@ -14,7 +15,7 @@ from realtime_nb.engines.scripted import ScriptedCrash, ScriptedDelays
 from realtime_nb.errors import AudioError, ConfigurationError
 from realtime_nb.server.app import EmbeddedServer
 from realtime_nb.session.endpoint import choose_endpoint
-from realtime_nb.testing.load import Distribution, Load, LoadReport, check_target, run_load
+from realtime_nb.testing.load import Distribution, Load, LoadReport, check_target, run, run_load
 from realtime_nb.testing.spoken_clip import with_bounds
 from tests.server.commands import served
 from tests.testing.broken import Event, Fault, Spoiled, spoiling
@@ -114,12 +115,28 @@ async def test_audio_that_never_comes_is_missed() -> None:
 async def test_users_that_are_not_let_in_are_counted() -> None:
     async with served("--engine", "scripted", "--api-key", "right") as server:
         report = await put(server.url, sessions=2, seconds=1, key="wrong")
-    assert report.errors
+    assert report.errors == {"not opened: invalid_api_key": 2}
+    assert report.connected == 0
     assert not report.clean
     nobody = await put("http://127.0.0.1:9/v1", sessions=2, seconds=1)
     assert nobody.connected == 0
     assert nobody.errors == {"not opened: ConnectionRefused": 2}
     assert nobody.memory is None
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "OPENING_PATIENCE_S", 0.05)
+    left = asyncio.Event()
+
+    async def silent(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+        left.set()
+
+    async with serve(silent, "127.0.0.1", 0) as server, asyncio.timeout(20):
+        port = server.sockets[0].getsockname()[1]
+        report = await put(f"http://127.0.0.1:{port}/v1", sessions=1, seconds=0.1)
+        await left.wait()
+    assert report.errors == {"not opened: TimeoutError": 1}
 
 
 def test_percentiles_are_samples() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from realtime_nb.audio import AudioClip
-from realtime_nb.errors import ConfigurationError, RealtimeError
+from realtime_nb.errors import ConfigurationError, RealtimeError, RemoteProtocolError
 from realtime_nb.session.endpoint import Endpoint
 from realtime_nb.testing.load.figures import Distribution, LoadReport
 from realtime_nb.testing.load.server_process import ServerProcess
@@ -19,6 +19,8 @@ from realtime_nb.transport.websocket import open_websocket
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPENING_AT_ONCE = 20
+OPENING_PATIENCE_S = 10.0
+"""For the first event of a session."""
 LOOK_EVERY_S = 0.5
 LAG_EVERY_S = 0.01
 
@@ -119,9 +121,15 @@ async def _open_all(load: Load, voice: Voice, tally: Tally) -> list[User]:
             began = asyncio.get_running_loop().time()
             try:
                 transport = await open_websocket(load.endpoint.websocket_url, headers=load.endpoint.headers)
-                await user.open(transport, began)
-            except RealtimeError as problem:
-                tally.errors[f"not opened: {type(problem).__name__}"] += 1
+                try:
+                    async with asyncio.timeout(OPENING_PATIENCE_S):
+                        await user.open(transport, began)
+                except BaseException:
+                    await transport.aclose()
+                    raise
+            except (RealtimeError, TimeoutError, msgspec.DecodeError) as problem:
+                code = problem.code if isinstance(problem, RemoteProtocolError) else None
+                tally.errors[f"not opened: {code or type(problem).__name__}"] += 1
                 return None
             return user
 

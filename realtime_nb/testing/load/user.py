@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from realtime_nb.audio import AudioClip
-from realtime_nb.errors import ConnectionLost
+from realtime_nb.errors import ConnectionLost, RemoteProtocolError
 from realtime_nb.transport.websocket import WebSocketTransport
 
 BYTES_PER_MS = 48
@@ -122,9 +122,18 @@ class User:
         self._lost = False
 
     async def open(self, transport: WebSocketTransport, began: float) -> None:
-        """Take an open connection and wait for the session."""
+        """Take an open connection and wait for the session.
+
+        Raises:
+            RemoteProtocolError: the server refuses it.
+            ConnectionLost: it closes instead.
+            msgspec.DecodeError: it says something else.
+        """
         self._transport = transport
-        await transport.receive()
+        first = _decode(await transport.receive())
+        if first.type == "error":
+            error = first.error or {}
+            raise RemoteProtocolError(str(error.get("message")), code=error.get("code"))
         self._tally.connect.append((self._now() - began) * 1000)
         detection = {"type": "server_vad", "silence_duration_ms": self._hold_ms}
         session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
