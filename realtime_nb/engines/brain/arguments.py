@@ -170,7 +170,7 @@ def calls(tool: ChatTool, intent: Intent | None, evidence: Sequence[Evidence], f
     known, _ = schemas.properties_of(tool.parameters)
     for name, value in filled.values.items():
         kind = kind_of(name, intent)
-        if kind in ("city", "food", "items") and evidence:
+        if kind in ("city", "food", "items", "order_number") and evidence:
             part = schemas.branch(known.get(name, {}), tool.parameters)
             several = FINDERS["items" if kind == "food" else kind](_utterance(evidence[-1].text), False)
             variants = _spread(filled.values, name, value, several, part, tool, known)

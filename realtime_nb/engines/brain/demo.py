@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from realtime_nb.engines.brain.numbers import find_numbers, say_number
-from realtime_nb.engines.brain.slots import Item, Utterance, gazetteer, say_items
+from realtime_nb.engines.brain.slots import FINDERS, Item, Utterance, gazetteer, say_items
 
 _ORDER_STATES = ("is on its way", "was delivered yesterday", "is being packed", "arrives tomorrow")
 _WEATHER = ("sunny", "cloudy", "light rain", "windy", "clear skies", "showers", "foggy")
-_USUAL_CALORIES = 150
+_NEAR_DAYS = {"tomorrow": 1, "yesterday": -1}
 _MOST_COUNTED = 100
 
 
@@ -78,7 +78,15 @@ def _items(scene: Scene) -> tuple[Item, ...]:
 
 def _calories(items: tuple[Item, ...]) -> int:
     foods = gazetteer()["foods"]
-    return sum(item.quantity * int(foods.get(item.name, _USUAL_CALORIES)) for item in items)
+    return sum(item.quantity * int(foods.get(item.name, 0)) for item in items)
+
+
+def _calories_said(scene: Scene) -> str:
+    items = _items(scene)
+    unknown = tuple(item.name for item in items if item.name not in gazetteer()["foods"])
+    if len(unknown) == len(items):
+        return f"The small demo table has no calories for {unknown[0] if unknown else 'that'}."
+    return f"About {_calories(items)} calories, by the demo table{', some of it not counted' if unknown else ''}."
 
 
 def _start_sentence(text: str) -> str:
@@ -118,7 +126,30 @@ def _food_total(scene: Scene) -> str:
 
 
 def _food_calories(scene: Scene) -> str:
-    return str(gazetteer()["foods"].get(scene.values.get("food", ""), _USUAL_CALORIES))
+    food = str(scene.values.get("food", ""))
+    calories = gazetteer()["foods"].get(food)
+    if calories is None:
+        return f"I do not know that food. My small demo table has no {food}."
+    return f"About {calories} calories for {food}. That is from a small demo table."
+
+
+def _removed(scene: Scene) -> str:
+    items = scene.values.get("removed", ())
+    return f"I took off {say_items(items)}, in this demo." if items else "There is nothing like that to remove."
+
+
+def _time(scene: Scene) -> str:
+    clock = f"{scene.now:%I:%M %p}".lstrip("0")
+    elsewhere = FINDERS["city"](Utterance(scene.said), False)
+    return f"{clock}. That is the time here, I do not know it in {elsewhere[0]}" if elsewhere else clock
+
+
+def _date(scene: Scene) -> str:
+    words = Utterance(scene.said).words
+    ahead = next((days for name, days in _NEAR_DAYS.items() if name in words), 0)
+    day = scene.now + timedelta(days=ahead)
+    verb = {0: "Today is", 1: "Tomorrow is", -1: "Yesterday was"}[ahead]
+    return f"{verb} {day:%A, %B} {day.day}"
 
 
 def _order_history(scene: Scene) -> str:
@@ -145,7 +176,9 @@ def _sum_result(scene: Scene) -> str:
     words = Utterance(scene.said).words
     numbers = [number.value for number in find_numbers(words)]
     operation = next((word for word in words if word in _OPERATIONS), None)
-    if len(numbers) < 2 or operation is None or (operation == "divided" and not numbers[1]):
+    if len(numbers) >= 2 and operation == "divided" and not numbers[1]:
+        return "Nobody can divide by zero."
+    if len(numbers) < 2 or operation is None:
         return "Say it like this: what is two plus three."
     return f"That is {_OPERATIONS[operation](numbers[0], numbers[1]):g}."
 
@@ -165,15 +198,16 @@ _COMPUTED: dict[str, Callable[[Scene], str]] = {
     "name_part": lambda scene: f", {scene.person}" if scene.person else "",
     "known_name": _known_name,
     "name_spelled": _spelled_name,
-    "time": lambda scene: f"{scene.now:%I:%M %p}".lstrip("0"),
-    "date": lambda scene: f"{scene.now:%A, %B} {scene.now.day}",
+    "time": _time,
+    "date_said": _date,
     "coin": lambda scene: _pick(scene, ("heads", "tails"), str(scene.now.timestamp())),
     "dice": lambda scene: _pick(scene, ("one", "two", "three", "four", "five", "six"), str(scene.now.timestamp())),
     "order_state": lambda scene: _pick(scene, _ORDER_STATES, "order", str(scene.values.get("order_number"))),
     "new_order_number": lambda scene: str(400 + draw(scene.seed, scene.said) % 500),
     "items_spoken": lambda scene: say_items(_items(scene)),
     "items_spoken_start": lambda scene: _start_sentence(say_items(_items(scene))),
-    "calories": lambda scene: str(_calories(_items(scene))),
+    "calories_said": _calories_said,
+    "removed": _removed,
     "food_calories": _food_calories,
     "food_total": _food_total,
     "order_history": _order_history,

@@ -15,11 +15,14 @@ from realtime_nb.engines.brain import arguments
 from realtime_nb.engines.brain import schema as schemas
 from realtime_nb.engines.brain import tools as tooling
 from realtime_nb.engines.brain.arguments import Evidence
+from realtime_nb.engines.brain.corrections import cancels_it, names_another, requests_in, self_corrected, takes_back
 from realtime_nb.engines.brain.demo import Fields, Scene, draw
 from realtime_nb.engines.brain.instructions import Manner
 from realtime_nb.engines.brain.intents import Intent, Reader, Reading
 from realtime_nb.engines.brain.matcher import FUNCTION_WORDS
-from realtime_nb.engines.brain.slots import FINDERS, Item, Utterance
+from realtime_nb.engines.brain.memory import Memory
+from realtime_nb.engines.brain.questions import joined, question, spoken_name
+from realtime_nb.engines.brain.slots import FINDERS, Utterance
 
 ACCEPT = 0.7
 """Least similarity at which an intent is believed."""
@@ -35,6 +38,9 @@ _REPAIR = re.compile(
 )
 _NOT_BUT = re.compile(r"^(?:no|nope|sorry|actually)[\s,.]+(.+)$", re.IGNORECASE)
 _FOLLOW_UP = re.compile(r"^(?:and|what about|how about|and what about|and for|and in|or)\s+(.+)$", re.IGNORECASE)
+_REFERRING = frozenset(("it", "its", "that", "this", "he", "him", "his", "she", "her", "they", "them", "their"))
+_CARRIED = ("city", "order_number", "customer")
+"""Kinds of slots that a later question may leave out."""
 _QUESTION = re.compile(
     r"^(?:please |can you |could you )*(?:what|who|whose|why|when|where|how|which|tell me|explain|do you know|describe|"
     r"write|translate|summarize|is|are|does|did|will|should)\b",
@@ -93,20 +99,36 @@ class Dialogue:
         self._now = now
         self._counts: Counter[str] = Counter()
         self._offer: str | None = None
-        self._person: str | None = None
-        self._eaten: tuple[Item, ...] = ()
-        self._ordered: tuple[Item, ...] = ()
+        self._memory = Memory()
         self._said = ""
 
     def hear(self, message: ChatMessage) -> Plan:
         """Take the user's message in and return what to do about it."""
         if message.image_urls:
             return Plan(_NO_EYES)
-        self._said = " ".join(message.text[:1000].split())
-        if message.confidence < UNCLEAR_CONFIDENCE or not Utterance(self._said).words:
+        said = self_corrected(" ".join(message.text[:1000].split()))
+        if message.confidence < UNCLEAR_CONFIDENCE or not Utterance(said).words:
             return self._unclear()
-        offer, self._offer = self._offer, None
-        return self._repair() or self._answer_open_question() or self._follow_up() or self._new(offer)
+        plans: list[Plan] = []
+        for request in self._requests(said):
+            self._said = request
+            offer, self._offer = self._offer, None
+            negated = self._take_back() if not plans else None
+            plans.append(
+                negated or self._repair() or self._answer_open_question() or self._follow_up() or self._new(offer)
+            )
+            if self.pending is not None:
+                break
+        text = " ".join(plan.text for plan in plans if plan.text)
+        return Plan(text, tuple(call for plan in plans for call in plan.calls))
+
+    def _requests(self, said: str) -> list[str]:
+        """Return the two things that `said` asks for if they are different ones, else all of it."""
+        parts = requests_in(said)
+        readings = [self._reader.read(part) for part in parts]
+        served = [self._intents[reading.intent] for reading in readings if reading.similarity >= ACCEPT]
+        able = len(served) == len(parts) == 2 and all(intent.slots or intent.tools for intent in served)
+        return parts if able and readings[0].intent != readings[1].intent else [said]
 
     def demand(self, tool_name: str | None) -> tuple[ToolCall, ...]:
         """Return calls for the last thing said even if something is missing: the session demands one."""
@@ -120,6 +142,17 @@ class Dialogue:
         made = arguments.demanded(tool, intent, (*evidence, Evidence(self._said)), self._reader)
         return tuple(ToolCall(tool.name, one) for one in made)
 
+    def _take_back(self) -> Plan | None:
+        """Hear "I did not have toast" as what it asks for."""
+        things = FINDERS["items"](Utterance(self._said), False)
+        noted = self.topic is not None and self.topic.intent in ("food_log", "order_place")
+        if self.topic is None or not (noted and things and takes_back(self._said)):
+            return None
+        tool = tooling.serving(self._intents["food_remove"], self._tools)
+        if tool is None and self.topic.tool is not None:
+            return Plan("I cannot take that back. No tool of this session does it.")
+        return self._pursue(Task("food_remove", tool, (Evidence(f"remove {things[0].name}"),)))
+
     def _repair(self) -> Plan | None:
         explicit = _REPAIR.match(self._said)
         match = explicit or _NOT_BUT.match(self._said)
@@ -127,6 +160,7 @@ class Dialogue:
             return None
         rest = match.group(1)
         task = self.pending or self.topic
+        rest = self._with_thing(task, rest) if task is not None else rest
         if task is not None and self._fills(task, rest, eager=bool(explicit)):
             asked = task.asked or self._first_slot(task)
             evidence = (*task.evidence, Evidence(rest, asked))
@@ -137,14 +171,27 @@ class Dialogue:
             return self._start(reading, None)
         return None
 
+    def _with_thing(self, task: Task, rest: str) -> str:
+        """Return "four pizzas" for the "four" that corrects how many."""
+        utterance = Utterance(rest)
+        intent = self._intents[task.intent] if task.intent else None
+        if intent is None or "items" not in intent.slots.values() or set(utterance.free.values()) != {"number"}:
+            return rest
+        things = _latest("", "items", task.evidence)
+        counted = [thing for thing in things or () if thing.quantity > 1] or things
+        return f"{utterance.numbers[-1].digits} {counted[-1].name}" if counted else rest
+
     def _answer_open_question(self) -> Plan | None:
         task = self.pending
         if task is None or task.asked is None:
             return None
+        if cancels_it(self._said):
+            self.pending = None
+            return self._reply("never_mind", {})
         reading = self._reader.read(self._said)
         intent = self._intents[reading.intent]
         strong = reading.similarity >= STRONG
-        if strong and reading.intent in ("never_mind", "stop", "bye", "no") and not reading.utterance.free:
+        if strong and reading.intent in ("never_mind", "stop", "bye", "no", "no_idea") and not reading.utterance.free:
             self.pending = None
             return None
         if intent.aside and strong:
@@ -184,18 +231,32 @@ class Dialogue:
         if len(digits) >= 3 and bare:
             tool = tooling.serving(self._intents["order_status"], self._tools)
             return self._pursue(Task("order_status", tool, evidence))
+        if bare and set(reading.utterance.free.values()) == {"cities"}:
+            return self._pursue(Task("weather", tooling.serving(self._intents["weather"], self._tools), evidence))
+        if cancels_it(self._said) and self._carried("order_cancel"):
+            tool = tooling.serving(self._intents["order_cancel"], self._tools)
+            return self._pursue(Task("order_cancel", tool, self._carried("order_cancel")))
         if reading.similarity >= ACCEPT:
             if offer and reading.intent == "yes":
                 return self._pursue(Task(offer, tooling.serving(self._intents[offer], self._tools), ()))
             tool = tooling.serving(intent, self._tools)
             if tool is not None or nearness < 1.0 or reading.similarity >= 0.9:
-                return self._pursue(Task(reading.intent, tool, evidence))
+                return self._pursue(Task(reading.intent, tool, (*self._carried(reading.intent), *evidence)))
         if named is not None and nearness >= tooling.LEAST_SERVICE:
             return self._pursue(Task(None, named, evidence))
         if _QUESTION.match(self._said):
             search = tooling.answering(self._tools)
             return self._pursue(Task(None, search, evidence)) if search else self._cannot_answer()
         return self._unclear()
+
+    def _carried(self, key: str) -> tuple[Evidence, ...]:
+        """Return what was said of the topic if a question after `key` may leave it out: "and when will it arrive"."""
+        if self.topic is None or self.topic.intent is None or names_another(self._said):
+            return ()
+        kinds, wanted = (self._intents[name].slots.values() for name in (self.topic.intent, key))
+        shared = {kind for kind in _CARRIED if kind in kinds and kind in wanted}
+        referring = _REFERRING & set(Utterance(self._said).words)
+        return self.topic.evidence if "city" in shared or (shared and referring) else ()
 
     def _pursue(self, task: Task, opening: str = "") -> Plan:
         intent = self._intents[task.intent] if task.intent else None
@@ -207,7 +268,7 @@ class Dialogue:
         made = arguments.calls(task.tool, intent, task.evidence, filled)
         self.pending, self.topic = None, msgspec.structs.replace(task, asked=None, tries=0)
         if not made:
-            return Plan(f"I cannot use that tool. The parameters of {_spoken(task.tool.name)} are beyond me.")
+            return Plan(f"I cannot use that tool. The parameters of {spoken_name(task.tool.name)} are beyond me.")
         return Plan(calls=tuple(ToolCall(task.tool.name, one) for one in made))
 
     def _pursue_alone(self, task: Task, intent: Intent | None, opening: str) -> Plan:
@@ -224,36 +285,42 @@ class Dialogue:
             self.pending = None
         if intent.slots:
             self.topic = msgspec.structs.replace(task, asked=None, tries=0)
-        return self._reply(task.intent, values, opening)
+        several = self._several(intent, values, task.evidence[-1].text) if task.evidence else []
+        if not several:
+            return self._reply(task.intent, values, opening)
+        return Plan(" ".join(self._reply(task.intent, one).text for one in several))
+
+    def _several(self, intent: Intent, values: dict[str, Any], said: str) -> list[dict[str, Any]]:
+        """Return the values for each of up to three cities or orders named at once."""
+        for name, kind in intent.slots.items():
+            found = list(dict.fromkeys(FINDERS[kind](Utterance(said), False))) if kind in _CARRIED[:2] else []
+            if len(found) > 1:
+                return [values | {name: one} for one in found[:3]]
+        return []
 
     def _reply(self, key: str, values: dict[str, Any], opening: str = "") -> Plan:
         intent = self._intents[key]
-        self._remember(key, values)
+        ordering = self.topic is not None and self.topic.intent == "order_place"
+        self._memory.note(key, values, self._said, correcting=bool(opening), ordering=ordering)
         self._offer = intent.offers
         if key == "what_can_you_do" and self._tools:
-            return Plan(f"I can use your tools. They are {_join([_spoken(tool.name) for tool in self._tools[:5]])}.")
+            return Plan(
+                f"I can use your tools. They are {joined([spoken_name(tool.name) for tool in self._tools[:5]])}."
+            )
         template = self._vary(key, intent.replies)
         scene = Scene(
             said=self._said,
             values=values,
             last_reply=self.last_reply,
-            person=self._person,
+            person=self._memory.person,
             assistant=self._manner.name,
-            eaten=self._eaten,
-            ordered=self._ordered,
+            eaten=self._memory.eaten,
+            ordered=self._memory.ordered,
             seed=self._seed,
             now=self._now,
         )
         text = template.format_map(Fields(scene))
         return Plan(opening + text[:1].upper() + text[1:])
-
-    def _remember(self, key: str, values: dict[str, Any]) -> None:
-        if key == "set_name":
-            self._person = values.get("person")
-        elif key == "food_log":
-            self._eaten += tuple(values.get("items", ()))
-        elif key == "order_place":
-            self._ordered += tuple(values.get("items", ()))
 
     def _ask(self, task: Task, opening: str = "") -> Plan:
         if task.tries >= _MOST_TRIES:
@@ -265,12 +332,12 @@ class Dialogue:
         kind = self._kind(task, name)
         known = next((slot for slot, known in intent.slots.items() if known == kind), None) if intent else None
         if intent and known and known in intent.ask:
-            question, hint = self._vary(f"ask {task.intent}", intent.ask[known]), intent.hint.get(known, "")
+            asking, hint = self._vary(f"ask {task.intent}", intent.ask[known]), intent.hint.get(known, "")
         else:
-            question, hint = _question(name, kind, task.tool), ""
+            asking, hint = question(name, kind, task.tool), ""
         if task.tries:
-            return Plan(f"Sorry, I did not get that. {hint} {question}".replace("  ", " "))
-        return Plan(opening + question)
+            return Plan(f"Sorry, I did not get that. {hint} {asking}".replace("  ", " "))
+        return Plan(opening + asking)
 
     def _unclear(self) -> Plan:
         if self.pending is not None:
@@ -320,26 +387,3 @@ def _latest(name: str, kind: str, evidence: Sequence[Evidence]) -> Any:
         if found:
             return found if kind == "items" else found[0]
     return None
-
-
-def _question(name: str, kind: str | None, tool: ChatTool | None) -> str:
-    known, _ = schemas.properties_of(tool.parameters) if tool else ({}, [])
-    part = schemas.branch(known.get(name, {}), tool.parameters if tool else {})
-    spoken = _spoken(name)
-    choices = part.get("enum")
-    if isinstance(choices, list) and 1 < len(choices) <= 6:
-        return f"Which {spoken}: {_join([str(choice).replace('_', ' ') for choice in choices], 'or')}?"
-    if kind == "quantity":
-        return "How many?"
-    if schemas.main_type(part) == "boolean":
-        return f"Yes or no: {spoken}?"
-    return f"What is the {spoken}?"
-
-
-def _spoken(name: str) -> str:
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").replace("-", " ").lower()
-    return re.sub(r"\bid\b", "number", words).strip() or "value"
-
-
-def _join(names: Sequence[str], last: str = "and") -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" {last} {names[-1]}" if names else ""

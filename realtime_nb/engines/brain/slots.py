@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import string
 import tomllib
 from collections.abc import Callable, Iterable
 from importlib import resources
@@ -22,13 +23,36 @@ _CONTAINERS = frozenset(_CONTAINERS_TEXT.split())
 _ORDER_VERBS = "order|buy|log|ate|eat|had|have|drank|get|like|add|send me|record|want|is in|are in|in|of|for"
 _INTRODUCTION = (
     r"\b(?:name is|name's|call me|this is|i am called|i am|i'm|named|customer|about"
-    r"|record (?:of|for)|account (?:of|for)) (\w+)(?: (\w+))?"
+    r"|record (?:of|for)|account (?:of|for)|(?:look up|find)(?: the)?(?: customer)?) (\w+)(?: (\w+))?"
 )
 _NOT_A_THING_TEXT = """
 something anything food it that this one to eat order orders lunch breakfast dinner meal account new my log diary
-items thing things number status menu some another please
+items thing things number status menu some another please nothing none
 """
 _NOT_A_THING = frozenset(_NOT_A_THING_TEXT.split())
+_UNCOUNTED = frozenset(
+    (
+        "rice",
+        "bread",
+        "pasta",
+        "water",
+        "milk",
+        "chicken",
+        "toast",
+        "soup",
+        "bacon",
+        "oatmeal",
+        "cheese",
+        "sushi",
+        "fish",
+    )
+)
+_NO_ANSWER_TEXT = """
+i'm not no nothing none nobody never don't can't cannot won't didn't know idea forgot lost sure myself yourself matter
+care whatever anything anywhere somewhere kill die hurt dead help
+"""
+_NO_ANSWER = frozenset(_NO_ANSWER_TEXT.split())
+"""Words of people who do not name what they were asked for."""
 
 
 class Item(NamedTuple):
@@ -64,6 +88,8 @@ class Utterance:
         lists = gazetteer()
         for sort in ("names", "surnames", "products", "capitals", "days", "foods", "cities"):
             for start, end, _ in _known(self.words, _index(sort, tuple(lists[sort]))):
+                while sort == "foods" and start and self.words[start - 1] in _CONTAINERS:
+                    start -= 1
                 sorts |= dict.fromkeys(range(start, end), sort)
         return sorts
 
@@ -101,16 +127,26 @@ def plural(name: str, quantity: int = 2) -> str:
     return name[:-1] + "ies" if re.search(r"[^aeiou]y$", name) else name + ("es" if name.endswith("to") else "s")
 
 
+def _numbers(utterance: Utterance, asked: bool) -> list[Number]:
+    """Return the numbers said; as an answer "for to seven" is one, but not the "free" of another sentence."""
+    plain = utterance.numbers
+    if not asked:
+        return plain
+    heard = find_numbers(utterance.words, soundalikes=True)
+    places = {place for number in heard for place in range(number.start, number.end)}
+    if any(word not in _FILLER for place, word in enumerate(utterance.words) if place not in places):
+        return [number for number in plain if utterance.words[number.start : number.end] != ["one"]]
+    return [one for one in heard if any(one.start <= number.start < one.end for number in plain)] or heard
+
+
 def _find_order_numbers(utterance: Utterance, asked: bool) -> list[str]:
-    numbers = find_numbers(utterance.words, soundalikes=True) if asked else utterance.numbers
     marked = re.findall(r"\b[A-Za-z]{1,4}-?\d{2,12}\b|\b\d{2,}-\d+\b", utterance.text)
     least = 1 if asked or re.search(r"\b(number|order)\s+\w+\s*$", utterance.text, re.IGNORECASE) else 2
-    return marked or [number.digits for number in numbers if len(number.digits) >= least]
+    return marked or [number.digits for number in _numbers(utterance, asked) if len(number.digits) >= least]
 
 
 def _find_numbers_said(utterance: Utterance, asked: bool) -> list[int]:
-    numbers = find_numbers(utterance.words, soundalikes=True) if asked else utterance.numbers
-    return [number.value for number in numbers]
+    return [number.value for number in _numbers(utterance, asked)]
 
 
 def _find_cities(utterance: Utterance, asked: bool) -> list[str]:
@@ -123,7 +159,8 @@ def _find_cities(utterance: Utterance, asked: bool) -> list[str]:
     if match:
         return [match.group(1)]
     rest = _content(utterance, _FILLER | {"city", "today", "tomorrow"})
-    return [" ".join(rest[:3]).title()] if asked and rest and not _looks_like_a_question(utterance) else []
+    named = asked and 0 < len(rest) <= 3 and not (_looks_like_a_question(utterance) or "i" in utterance.words)
+    return [string.capwords(" ".join(rest))] if named and not _NO_ANSWER & set(utterance.words) else []
 
 
 def _find_days(utterance: Utterance, asked: bool) -> list[str]:
@@ -151,9 +188,8 @@ def _find_emails(utterance: Utterance, asked: bool) -> list[str]:
 
 def _find_phones(utterance: Utterance, asked: bool) -> list[str]:
     written = [re.sub(r"[^\d+]", "", match) for match in re.findall(r"\+?\d[\d\s().-]{5,}\d", utterance.text)]
-    numbers = find_numbers(utterance.words, soundalikes=True) if asked else utterance.numbers
     least = 3 if asked else 6
-    return written or [number.digits for number in numbers if len(number.digits) >= least]
+    return written or [number.digits for number in _numbers(utterance, asked) if len(number.digits) >= least]
 
 
 def _find_names(utterance: Utterance, asked: bool) -> list[str]:
@@ -168,12 +204,13 @@ def _find_names(utterance: Utterance, asked: bool) -> list[str]:
             word for place, word in enumerate(said) if word in people or (marked and word not in stop and place == 0)
         ]
         if taken and not taken[0].isdecimal():
-            return [" ".join(taken).title()]
+            return [string.capwords(" ".join(taken))]
     known = [word for word in utterance.words if word in people]
     if known and (asked or len(known) > 1):
-        return [" ".join(known[:2]).title()]
+        return [string.capwords(" ".join(known[:2]))]
     rest = [word for word in utterance.words if word not in _FILLER]
-    return [" ".join(rest[:3]).title()] if asked and 0 < len(rest) <= 3 and not any(map(str.isdecimal, rest)) else []
+    named = asked and 0 < len(rest) <= 3 and not (any(map(str.isdecimal, rest)) or _NO_ANSWER & set(utterance.words))
+    return [string.capwords(" ".join(rest))] if named else []
 
 
 def _find_customers(utterance: Utterance, asked: bool) -> list[str]:
@@ -189,7 +226,7 @@ def _find_items(utterance: Utterance, asked: bool) -> list[Item]:
         return [Item(_quantity_before(utterance, start), name) for start, _, name in found]
     text = " ".join(utterance.words)
     match = re.search(rf"\b(?:{_ORDER_VERBS}) (.+)$", text) if not asked else re.match(r"(.+)$", text)
-    if not match or (asked and _looks_like_a_question(utterance)):
+    if not match or (asked and (_looks_like_a_question(utterance) or _NO_ANSWER & set(utterance.words))):
         return []
     thing = re.sub(r"\b(?:for|to|in|on|with|please|today|this|from)\b.*$", "", match.group(1)).split()
     names = [word for word in thing if word not in FUNCTION_WORDS | _NOT_A_THING | _CONTAINERS and not word.isdecimal()]
@@ -199,10 +236,18 @@ def _find_items(utterance: Utterance, asked: bool) -> list[Item]:
 
 
 def _quantity_before(utterance: Utterance, start: int) -> int:
+    """Return the number before a thing, one word that describes it between or none: "three USB cables"."""
+    place = _before_containers(utterance, start)
+    if place >= 0 and utterance.free.get(place) is None and utterance.words[place] not in FUNCTION_WORDS:
+        place = _before_containers(utterance, place)
+    return next((min(number.value, 1000) for number in utterance.numbers if number.start <= place < number.end), 1)
+
+
+def _before_containers(utterance: Utterance, start: int) -> int:
     place = start - 1
     while place >= 0 and utterance.words[place] in _CONTAINERS:
         place -= 1
-    return next((min(number.value, 1000) for number in utterance.numbers if number.start <= place < number.end), 1)
+    return place
 
 
 def _find_foods(utterance: Utterance, asked: bool) -> list[str]:
@@ -229,7 +274,7 @@ def say_items(items: Iterable[Item]) -> str:
     """Return "two pizzas and a coffee"."""
     parts = []
     for quantity, name in items:
-        some = name in ("rice", "bread", "pasta", "water", "milk", "chicken") or name.endswith("s")
+        some = name in _UNCOUNTED or name.endswith("s")
         article = "" if some else "an " if name[0] in "aeiou" else "a "
         parts.append(f"{article}{name}" if quantity == 1 else f"{say_number(quantity)} {plural(name, quantity)}")
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + f" and {parts[-1]}" if parts else "nothing"

@@ -128,6 +128,91 @@ def test_it_remembers_a_name_and_what_was_eaten():
     assert "Anna" in talk.say("what is my name")
 
 
+def test_a_topic_goes_on_without_being_named_again():
+    talk = Talk()
+    talk.say("what is the weather in london")
+    assert "London" in talk.say("do i need an umbrella")
+    assert "city" in talk.say("how is the weather on mars"), "not London's"
+    talk = Talk()
+    assert "4218" in talk.say("where is order 4218")
+    assert "4218" in talk.say("when will it arrive")
+    assert re.search("4218.*cancelled", talk.say("can you cancel it"))
+    assert "never mind" in Talk().say("cancel it").lower() or "leave it" in Talk().say("cancel it")
+
+
+def test_what_is_taken_back_is_gone():
+    talk = Talk()
+    talk.say("i had two eggs and toast for breakfast")
+    assert "225" in talk.say("actually it was three eggs"), "three eggs alone"
+    assert "300" in talk.say("what did i eat today"), "and the toast"
+    assert "toast" in talk.say("no i didn't have toast")
+    assert talk.say("how many calories today").count("toast") == 0
+    talk.say("i drank a coffee")
+    assert "coffee" in talk.say("remove the last entry")
+    talk.say("delete everything")
+    assert "empty" in talk.say("what did i eat today")
+    assert "nothing" in talk.say("remove the pizza")
+    talk = Talk()
+    talk.say("i want two pizzas and a coke")
+    talk.say("no i said four")
+    talk.say("make that five pizzas")
+    assert "a coke and five pizzas" in talk.say("what did i order")
+
+
+def test_a_tool_that_logged_is_not_said_to_have_forgotten():
+    talk = Talk(FOOD)
+    talk.say("i ate two eggs")
+    talk.output({"ok": True})
+    assert "No tool" in talk.say("i did not eat eggs")
+
+
+def test_foods_that_are_not_in_the_table_get_no_made_up_calories():
+    assert "no calories" in Talk().say("log quinoa for lunch")
+    assert "some of it not counted" in Talk().say("log an egg and a keyboard")
+    assert "calories" not in re.sub("has no calories", "", Talk().say("how many calories are in a keyboard"))
+
+
+def test_two_requests_at_once_are_both_answered():
+    assert Talk(*TOOLS).say("what is the weather in paris and where is order 77") == [
+        ("get_weather", {"city": "Paris"}),
+        ("get_order_status", {"order_id": "77"}),
+    ]
+    assert [call[1] for call in Talk(*TOOLS).say("where is order 4218 and order 4219")] == [
+        {"order_id": "4218"},
+        {"order_id": "4219"},
+    ]
+    both = Talk().say("what is the weather in paris and london")
+    assert "Paris" in both
+    assert "London" in both
+    assert Talk().say("where is my order and what is the weather in rome").endswith("number."), "first things first"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("where is my order", "i don't know"),
+        ("what is the weather", "i have no idea"),
+        ("place an order", "nothing"),
+        ("look up a customer", "i forgot"),
+    ],
+)
+def test_people_who_cannot_answer_are_let_go(question, answer):
+    talk = Talk(*TOOLS)
+    assert isinstance(talk.say(question), str)
+    assert isinstance(talk.say(answer), str), "no tool is called with that"
+    assert talk.say("what is the weather in paris") == [("get_weather", {"city": "Paris"})]
+
+
+def test_what_it_cannot_know_it_says():
+    assert "do not know it in Tokyo" in Talk().say("what time is it in tokyo")
+    assert "Monday, November 23" in Talk().say("what day is tomorrow")
+    assert "zero" in Talk().say("what is five divided by zero")
+    assert "emergency number" in Talk().say("i need an ambulance")
+    talk = Talk()
+    talk.say("where is order 42")
+    assert re.search("made up|demo", talk.say("are you sure"))
+
+
 def test_unclear_speech_gets_varied_honest_answers():
     talk = Talk()
     answers = [talk.say("flarp gnax wub") for _ in range(3)]
