@@ -15,7 +15,9 @@ from .client_events import (
     MAX_EVENT_ID_CHARACTERS,
     ClientEvent,
     ClientEventBase,
+    ConversationItemCreate,
     InputAudioBufferAppend,
+    ResponseCreate,
 )
 from .dialect import translate_server_event
 from .server_events import SERVER_EVENT_TYPES, ServerEventBase, UnknownEvent
@@ -122,4 +124,25 @@ def _decode_strictly(decoder: msgspec.json.Decoder[Any], frame: str, event_id: s
             param="audio",
             event_id=event_id,
         )
+    if isinstance(event, ConversationItemCreate | ResponseCreate):
+        unknown = _unknown_field(msgspec.json.decode(frame), event)
+        if unknown is not None:
+            raise RemoteProtocolError(
+                f"Unknown parameter: '{unknown}'.", code="unknown_parameter", param=unknown, event_id=event_id
+            )
     return event
+
+
+def _unknown_field(given: Any, read: object, where: str = "") -> str | None:
+    """Return the first field of an event that no struct read. Items are read leniently: servers may send more."""
+    found: str | None = None
+    if isinstance(read, msgspec.Struct) and isinstance(given, dict):
+        for key, value in given.items():
+            here = f"{where}.{key}" if where else key
+            if key not in read.__struct_fields__ and key != read.__struct_config__.tag_field:
+                return here
+            found = found or _unknown_field(value, getattr(read, key, None), here)
+    elif isinstance(read, list) and isinstance(given, list):
+        for index, pair in enumerate(zip(given, read, strict=True)):
+            found = found or _unknown_field(*pair, f"{where}[{index}]")
+    return found

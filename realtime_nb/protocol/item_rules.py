@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from realtime_nb.errors import RemoteProtocolError
 
 from .images import read_image
-from .items import InputImage, InputItem, Message
+from .items import InputImage, InputItem, ItemReference, Message
 
 _PARTS = {
     "system": ("input_text",),
@@ -38,7 +38,12 @@ def check_new_item(item: InputItem) -> None:
 def check_input(items: Sequence[InputItem]) -> None:
     """Check `response.create`'s own context. Raises `RemoteProtocolError`."""
     for index, item in enumerate(items):
-        _check_images(item, f"response.input[{index}]")
+        where = f"response.input[{index}]"
+        if isinstance(item, ItemReference) and not item.id:
+            raise RemoteProtocolError(
+                f"Missing required parameter: '{where}.id'.", code="missing_required_parameter", param=f"{where}.id"
+            )
+        _check_images(item, where)
 
 
 def _check_images(item: InputItem, where: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from realtime_nb.errors import RemoteProtocolError
 
 from . import client_events as ce
@@ -150,7 +152,8 @@ class ServerProtocol(Connection):
         return [BufferCleared()]
 
     def _on_retrieve(self, event: ce.ConversationItemRetrieve) -> list[Action]:
-        self.emit(se.ConversationItemRetrieved(item=self._find(event.item_id, "retrieve")))
+        item = msgspec.structs.replace(self._find(event.item_id, "retrieve"), object="realtime.item")
+        self.emit(se.ConversationItemRetrieved(item=item))
         return []
 
     def _on_delete(self, event: ce.ConversationItemDelete) -> list[Action]:

@@ -260,6 +260,7 @@ def merge(config: SessionConfig, patch: dict[str, Any], *, voice_locked: bool = 
             code="invalid_value",
             param="session.type",
         )
+    _refuse_settings_of_speaking(config, patch)
     current = msgspec.to_builtins(config)
     changed = _merged(current, {key: value for key, value in patch.items() if key not in _READ_ONLY})
     try:
@@ -275,6 +276,18 @@ def merge(config: SessionConfig, patch: dict[str, Any], *, voice_locked: bool = 
             "Tracing cannot be changed once enabled.", code="invalid_value", param="session.tracing"
         )
     return result
+
+
+def _refuse_settings_of_speaking(config: SessionConfig, patch: dict[str, Any]) -> None:
+    """A transcription session has no settings of what the assistant says."""
+    if config.type == "transcription":
+        audio = patch.get("audio")
+        given = [*patch, *(f"audio.{key}" for key in (audio if isinstance(audio, dict) else ()))]
+        for name in given:
+            if name not in (*_READ_ONLY, "type", "include", "audio", "audio.input"):
+                raise RemoteProtocolError(
+                    f"Unknown parameter: 'session.{name}'.", code="unknown_parameter", param=f"session.{name}"
+                )
 
 
 def check_prompt(prompt: dict[str, Any] | None, *, param: str) -> None:
@@ -317,7 +330,7 @@ def validation_problem(problem: msgspec.ValidationError, *, prefix: str = "") ->
     """Turn msgspec's message into the wire's code and param."""
     text = str(problem)
     what, _, path = text.partition(" - at ")
-    where = path.strip("`").removeprefix("$").lstrip(".")
+    where = path.rpartition("`$")[2].rstrip("`").lstrip(".").removesuffix("[...]")
     named = what.split("`")[1] if what.count("`") >= 2 else ""
     parts = [part for part in (prefix, where) if part]
     if "unknown field" in what:

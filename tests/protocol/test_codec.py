@@ -46,6 +46,22 @@ REFUSED: list[tuple[Any, str, str | None]] = [
     ('{"type": "response.cancel", "extra": 1}', "unknown_parameter", "extra"),
     ('{"type": "input_audio_buffer.append", "audio": "*"}', "invalid_value", "audio"),
     (
+        '{"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": [], "to": "you"}}',
+        "unknown_parameter",
+        "item.to",
+    ),
+    (
+        '{"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": ['
+        '{"type": "input_text", "text": "a"}, {"type": "input_text", "text": "b", "bold": true}]}}',
+        "unknown_parameter",
+        "item.content[1].bold",
+    ),
+    (
+        '{"type": "response.create", "response": {"input": [{"type": "item_reference", "id": "a", "item": "b"}]}}',
+        "unknown_parameter",
+        "response.input[0].item",
+    ),
+    (
         '{"type": "conversation.item.truncate", "item_id": "a", "content_index": 0, "audio_end_ms": -1}',
         "invalid_value",
         "audio_end_ms",

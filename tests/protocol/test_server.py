@@ -158,6 +158,7 @@ def test_an_items_id_is_used_once() -> None:
     (error,) = driver.send("conversation.item.create", item=item)
     assert error["error"]["code"] == "item_create_duplicate_item_id"
     (retrieved,) = driver.send("conversation.item.retrieve", item_id=item_id)
+    assert retrieved["item"]["object"] == "realtime.item"
     assert retrieved["item"]["content"][0]["text"] == "first"
 
 
@@ -417,7 +418,9 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"audio": {"output": 7}}, "response.audio.output"),
     ({"audio": {"speed": 7}}, "response.audio"),
     ({"input": [{"type": "item_reference", "id": "item_x"}]}, "item_id"),
+    ({"input": [{"type": "item_reference"}]}, "response.input[0].id"),
     ({"metadata": {"a": 1}}, "response.metadata"),
+    ({"metadata": {"k" * 65: "long"}}, "response.metadata"),
     ({"nonsense": 1}, "response.nonsense"),
 ]
 

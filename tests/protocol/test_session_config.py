@@ -112,6 +112,20 @@ def test_bad_settings_are_refused_with_code_and_param(patch: dict[str, Any], cod
         assert refused.value.param == param
 
 
+@pytest.mark.parametrize(
+    ("patch", "param"),
+    [
+        ({"instructions": "Be brief."}, "session.instructions"),
+        ({"audio": {"output": {"voice": "marin"}}}, "session.audio.output"),
+        ({"audio": {"nonsense": 1}}, "session.audio.nonsense"),
+    ],
+)
+def test_a_transcription_session_has_no_settings_of_speaking(patch: dict[str, Any], param: str) -> None:
+    with pytest.raises(RemoteProtocolError) as refused:
+        merge(SessionConfig(type="transcription"), {"type": "transcription", **patch})
+    assert (refused.value.code, refused.value.param) == ("unknown_parameter", param)
+
+
 def test_the_voice_is_locked_once_it_was_heard() -> None:
     patch = {"type": "realtime", "instructions": "x", "audio": {"output": {"voice": "marin"}}}
     with pytest.raises(RemoteProtocolError) as refused:
