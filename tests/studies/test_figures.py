@@ -19,7 +19,7 @@ from realtime_nb.studies import figures, statistics
 from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.figures.costs import cost_per_minute, cost_per_turn
 from realtime_nb.studies.figures.distributions import band_half_width, bin_edges
-from realtime_nb.studies.figures.look import lines, look, luminance
+from realtime_nb.studies.figures.look import edge_of, lines, look, luminance
 from realtime_nb.studies.figures.page import ProvenFigure, wrapped
 from realtime_nb.studies.figures.source import by_condition, comparison_of, counted
 from realtime_nb.studies.figures.stages import stage_values
@@ -123,6 +123,30 @@ def test_provenance_and_what_is_left_out_are_inside_the_figure(kind: str) -> Non
 
 
 @every_figure
+def test_the_headline_says_what_is_simulated(kind: str) -> None:
+    def headline(source: Comparison) -> str:
+        figure = DRAWN[kind](source)
+        (title,) = [text.get_text() for text in figure.texts if text.get_gid() == "title"]
+        return title
+
+    assert "simulated" not in headline(comparison())
+    assert headline(comparison(simulated="network: 4G (simulated)")).endswith(" (simulated)")
+    part = comparison()
+    part.rows[-1].simulated = "network: 4G (simulated)"
+    assert headline(Comparison(part.rows, part.provenance)).endswith(" (partly simulated)")
+
+
+def test_costs_at_the_price_of_another_model_are_simulated() -> None:
+    borrowed = comparison()
+    for row in borrowed.rows:
+        row.cost_source = "published prices of 2026-01-01 (realtime-nb-offline as if gpt-realtime, simulated)"
+    figure = figures.costs(borrowed)
+    words = {text.get_gid(): text.get_text() for text in figure.texts}
+    assert words["provenance"].startswith("SIMULATED: prices of other models")
+    assert words["title"] == "What it costs (simulated)"
+
+
+@every_figure
 def test_no_rows_is_an_error_that_says_what_to_do(kind: str) -> None:
     with pytest.raises(ConfigurationError, match="no rows"):
         DRAWN[kind](Comparison([]))
@@ -219,6 +243,14 @@ def test_conditions_are_in_order_whatever_was_run_first() -> None:
 
 
 # --- looks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_bar_that_would_fade_into_the_paper_has_an_edge(theme: str) -> None:
+    style = look(theme)  # type: ignore[arg-type]
+    for colour in STAGE_COLOURS.values():
+        pairs = [sorted((luminance(each), luminance(style.paper))) for each in (colour, edge_of(colour, style))]
+        assert max((light + 0.05) / (dark + 0.05) for dark, light in pairs) >= 2.3, colour
 
 
 def test_neighbouring_stages_differ_in_grey() -> None:

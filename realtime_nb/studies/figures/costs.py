@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from realtime_nb.studies.figures.look import Line, Look, Size, Theme, lines, look
+from realtime_nb.studies.comparison import Comparison
+from realtime_nb.studies.figures.look import Line, Look, Size, Theme
 from realtime_nb.studies.figures.names import name_lines, row_height_in
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
-from realtime_nb.studies.figures.source import by_condition, comparison_of, provenance_line
+from realtime_nb.studies.figures.source import begin, provenance_line
 from realtime_nb.studies.rows import Row
 from realtime_nb.studies.statistics import LEVEL, MIN_N
 
@@ -70,8 +71,7 @@ def costs(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> Pr
     Raises:
         ConfigurationError: no rows.
     """
-    comparison, style = by_condition(comparison_of(source)), look(theme, size)
-    names, drawn = comparison.pipelines, lines(comparison.pipelines)
+    comparison, style, names, drawn = begin(source, theme, size)
     seed = comparison.provenance.seed
     figure, (left, right) = new_page(style, 2, columns=2)
     turns = {name: cost_per_turn(comparison.of(name), seed) for name in names}
@@ -79,7 +79,7 @@ def costs(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> Pr
     _bars(left, turns, drawn, style)
     _bars(right, minutes, drawn, style)
     left.set_xlabel("US cents a turn")
-    right.set_xlabel("US cents a minute")
+    right.set_xlabel("US cents a minute of answers")
     labels = [f"{name_lines(name)}\nn = {turns[name].n}" for name in names]
     left.set_yticks(range(len(names)), labels)
     right.set_yticks(range(len(names)), [""] * len(names))
@@ -93,11 +93,17 @@ def costs(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> Pr
         title="What it costs",
         subtitle=f"n = {priced} of {len(ran)} runs with a cost; {unpriced}",
         notes=[MINUTE, f"Prices: {'; '.join(sources) or 'no source given'}."],
-        provenance=provenance_line(comparison, interval=INTERVAL),
+        provenance=_line(comparison, sources),
         plot_in=row_height_in(labels, style, at_least=style.row_in * 1.7) * max(len(names), 2),
         columns=2,
         alt_text="Cost of a turn. " + "; ".join(f"{name}: {cents(turns[name].usd)}" for name in names),
     )
+
+
+def _line(comparison: Comparison, sources: Sequence[str]) -> str:
+    line = provenance_line(comparison, interval=INTERVAL)
+    borrowed = any("simulated" in source for source in sources)
+    return line.replace("measured", "SIMULATED: prices of other models", 1) if borrowed else line
 
 
 def cents(usd: float | None) -> str:

@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from realtime_nb.studies.comparison import Comparison
-from realtime_nb.studies.figures.look import Line, Look, Size, Theme, lines, look, milliseconds
+from realtime_nb.studies.figures.look import Line, Look, Size, Theme, milliseconds
 from realtime_nb.studies.figures.names import short_name
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
-from realtime_nb.studies.figures.source import by_condition, comparison_of, counted, measured, provenance_line
+from realtime_nb.studies.figures.source import begin, counted, measured, provenance_line
 from realtime_nb.studies.statistics import percentile
 
 HUMAN_MODE_MS = (0.0, 200.0)
@@ -49,10 +49,9 @@ def ecdf(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> Pro
     Raises:
         ConfigurationError: no rows.
     """
-    comparison, style = by_condition(comparison_of(source)), look(theme, size)
+    comparison, style, names, drawn = begin(source, theme, size)
     figure, (axes,) = new_page(style)
-    drawn = lines(comparison.pipelines)
-    values = {name: np.sort(measured(comparison.of(name))) for name in comparison.pipelines}
+    values = {name: np.sort(measured(comparison.of(name))) for name in names}
     latest = max((float(each[-1]) for each in values.values() if len(each)), default=1.0)
     for name, each in values.items():
         if len(each):
@@ -71,7 +70,7 @@ def ecdf(source: Any, *, theme: Theme = "light", size: Size = "notebook") -> Pro
         handles=_line_handles(comparison, drawn, values, style),
         provenance=provenance_line(comparison, interval=BAND),
         alt_text="Share of answers over time. "
-        + "; ".join(f"{name}: " + _percentiles(values[name].tolist()) for name in comparison.pipelines),
+        + "; ".join(f"{name}: " + _percentiles(values[name].tolist()) for name in names),
     )
 
 
@@ -120,8 +119,7 @@ def turn_gaps(source: Any, *, theme: Theme = "light", size: Size = "notebook") -
     Raises:
         ConfigurationError: no rows.
     """
-    comparison, style = by_condition(comparison_of(source)), look(theme, size)
-    names, drawn = comparison.pipelines, lines(comparison.pipelines)
+    comparison, style, names, drawn = begin(source, theme, size)
     values = {name: measured(comparison.of(name)) for name in names}
     edges = bin_edges([value for each in values.values() for value in each])
     figure, grid = new_page(style, len(names))

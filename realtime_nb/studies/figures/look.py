@@ -53,6 +53,10 @@ _LINES = (
 _ROUTES = ("chain", "chain-streaming", "chat-audio", "realtime")
 
 
+FADES = 2.3
+"""WCAG contrast with the paper below which a bar is edged: pale grey and yellow go first on a projector."""
+
+
 class Look(NamedTuple):
     """What a figure looks like. Sizes of letters in points, of the page in inches."""
 
@@ -149,6 +153,12 @@ def luminance(colour: str) -> float:
 def ink_on(colour: str) -> str:
     """Return black or white, whichever reads better on a colour."""
     return "#000000" if luminance(colour) > 0.18 else "#FFFFFF"
+
+
+def edge_of(colour: str, style: Look) -> str:
+    """Return the edge of a bar: the paper's colour, or a darker one where the bar would fade into the paper."""
+    lights = sorted((luminance(colour), luminance(style.paper)))
+    return style.muted if (lights[1] + 0.05) / (lights[0] + 0.05) < FADES else style.paper
 
 
 def milliseconds(value: float) -> str:

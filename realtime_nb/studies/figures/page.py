@@ -28,6 +28,7 @@ from realtime_nb.studies.figures.look import Look
 
 LINE_SPACING = 1.25
 _BEFORE_UNIT = re.compile(r"(\d) (ms|%|runs|turn|pairs|cores)\b")
+_SIMULATED = re.compile(r"(PARTLY )?SIMULATED")
 PASSES = 2
 """Ticks change with the size of the axes, and that size with the ticks' labels: two rounds settle it."""
 
@@ -104,7 +105,7 @@ def finish(
     Args:
         figure: with its axes drawn.
         look: its look.
-        title: the headline.
+        title: the headline; it says "simulated" where the provenance does.
         subtitle: what is in it: n, and what is left out.
         provenance: the line below.
         notes: more lines above that one.
@@ -113,6 +114,9 @@ def finish(
         columns: axes side by side.
         alt_text: in words; the title and subtitle when left out.
     """
+    simulated = _SIMULATED.match(provenance)
+    if simulated is not None:
+        title = f"{title} ({simulated[0].lower()})"
     figure.alt_text = alt_text or f"{title}. {subtitle}"
     figure.provenance = provenance
     above = [

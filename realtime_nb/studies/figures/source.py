@@ -10,6 +10,7 @@ import msgspec
 from realtime_nb.errors import ConfigurationError, MissingExtra
 from realtime_nb.studies import statistics
 from realtime_nb.studies.comparison import Comparison, swept_in
+from realtime_nb.studies.figures.look import Line, Look, Size, Theme, lines, look
 from realtime_nb.studies.provenance import StudyProvenance
 from realtime_nb.studies.rows import COLUMNS, Row
 from realtime_nb.studies.statistics import Estimate
@@ -20,6 +21,16 @@ UNCHANGED = ("none", "embedded")
 UNKNOWN = (None, "")
 CONDITION_WORDS = {"network": "network", "silence_duration_ms": "hold", "endpoint": "endpoint"}
 STATUS_WORDS = {"failed": "failed", "timed_out": "timed out", "no_speech": "without speech", "missing": "never ran"}
+
+
+def begin(source: Any, theme: Theme, size: Size) -> tuple[Comparison, Look, tuple[str, ...], dict[str, Line]]:
+    """Return what every figure of several pipelines begins with: rows by condition, the look, names, and their lines.
+
+    Raises:
+        ConfigurationError: no rows, or an unknown theme or size.
+    """
+    comparison = by_condition(comparison_of(source))
+    return comparison, look(theme, size), comparison.pipelines, lines(comparison.pipelines)
 
 
 def comparison_of(source: Any) -> Comparison:
@@ -138,7 +149,7 @@ def provenance_line(comparison: Comparison, *, interval: str = "") -> str:
     return " · ".join(
         part
         for part in (
-            f"SIMULATED: {', '.join(where.simulated)}" if where.simulated else "measured",
+            f"{_word(comparison)}: {', '.join(where.simulated)}" if where.simulated else "measured",
             *(f"{name}: {value or 'not recorded'}" for name, value in known.items()),
             where.load_line,
             f"n = {where.n} runs" + (f" ({where.missing} missing)" if where.missing else ""),
@@ -149,3 +160,8 @@ def provenance_line(comparison: Comparison, *, interval: str = "") -> str:
         )
         if part
     )
+
+
+def _word(comparison: Comparison) -> str:
+    ran = [row for row in comparison.rows if row.status != "missing"]
+    return "SIMULATED" if all(row.simulated for row in ran) else "PARTLY SIMULATED"

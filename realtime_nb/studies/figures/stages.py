@@ -15,15 +15,14 @@ from realtime_nb.studies.figures.look import (
     Look,
     Size,
     Theme,
+    edge_of,
     ink_on,
-    look,
     milliseconds,
 )
 from realtime_nb.studies.figures.names import name_lines, row_height_in
 from realtime_nb.studies.figures.page import ProvenFigure, finish, new_page
 from realtime_nb.studies.figures.source import (
-    by_condition,
-    comparison_of,
+    begin,
     counted,
     measured,
     median_of,
@@ -52,8 +51,7 @@ def stage_medians(source: Any, *, theme: Theme = "light", size: Size = "notebook
     Raises:
         ConfigurationError: no rows.
     """
-    comparison, style = by_condition(comparison_of(source)), look(theme, size)
-    names = comparison.pipelines
+    comparison, style, names, _ = begin(source, theme, size)
     figure, (axes,) = new_page(style)
     usable = {name: [row for row in comparison.of(name) if row.measured_ms is not None] for name in names}
     wholes = {name: median_of(measured(rows), comparison.provenance.seed) for name, rows in usable.items()}
@@ -107,14 +105,14 @@ def _stack(axes: Axes, place: int, stack: dict[str, float], style: Look, simulat
             left=left,
             height=0.54,
             color=colour,
-            edgecolor=style.ink if plain else style.paper,
+            edgecolor=style.ink if plain else edge_of(colour, style),
             hatch=style.unattributed_hatch if plain else style.simulated_hatch if simulated else "",
             linewidth=0.8,
             gid=stage,
         )
         words = f"{duration_ms:,.0f}"
         room = duration_ms * pixels_per_ms * 0.8
-        if not plain and not simulated and len(words) * style.small_pt * 0.85 * style.dpi / 72 < room:
+        if not plain and len(words) * style.small_pt * 0.85 * style.dpi / 72 < room:
             axes.text(
                 left + duration_ms / 2,
                 place,
@@ -123,6 +121,7 @@ def _stack(axes: Axes, place: int, stack: dict[str, float], style: Look, simulat
                 va="center",
                 fontsize=style.small_pt,
                 color=ink_on(colour),
+                bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.5} if simulated else None,
             )
         left += duration_ms
 

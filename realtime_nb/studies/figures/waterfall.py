@@ -15,6 +15,7 @@ from realtime_nb.studies.figures.look import (
     Look,
     Size,
     Theme,
+    edge_of,
     look,
     milliseconds,
 )
@@ -139,7 +140,7 @@ def _draw(axes: Axes, bars: list[_Bar], timeline: Timeline, began: Moment, style
             left=bar.start_ms,
             height=0.66,
             color=bar.colour,
-            edgecolor=style.ink if bar.hatch else bar.colour,
+            edgecolor=style.ink if bar.hatch else edge_of(bar.colour, style),
             hatch=bar.hatch,
             linewidth=1.0,
             gid=bar.label,
