@@ -76,28 +76,28 @@ class Taps:
         return min(at - -(-(32 * (k + 1)) // 20) * 20 for k, at in enumerate(frames))
 
 
-class TappedVad:
+class _Tapped:
+    """Everything that is not tapped is the engine's own."""
+
+    def __init__(self, inner: Any, taps: Taps) -> None:
+        self._inner, self._taps = inner, taps
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class TappedVad(_Tapped):
     """Notes when each of its frames came."""
 
     def __init__(self, taps: Taps) -> None:
-        self._inner, self._taps = scripted.ScriptedVad(), taps
-        self.capabilities, self.frame_samples = self._inner.capabilities, self._inner.frame_samples
+        super().__init__(scripted.ScriptedVad(), taps)
 
     def probability(self, frame: Pcm16) -> float:
         self._taps.frames.setdefault(id(self), []).append(now_ms())
         return self._inner.probability(frame)
 
-    def reset(self) -> None:
-        self._inner.reset()
 
-
-class _Stream:
-    def __init__(self, inner: TranscriberStream, taps: Taps) -> None:
-        self._inner, self._taps = inner, taps
-
-    def feed(self, pcm16: Pcm16) -> None:
-        self._inner.feed(pcm16)
-
+class _Stream(_Tapped):
     async def hypothesis(self) -> Transcript:
         heard = await self._inner.hypothesis()
         self._taps.note("transcript")
@@ -108,57 +108,27 @@ class _Stream:
         await self.aclose()
         return heard
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
-
-class _Transcriber:
-    def __init__(self, inner: scripted.ScriptedTranscriber, taps: Taps) -> None:
-        self._inner, self._taps, self.capabilities = inner, taps, inner.capabilities
-
-    async def start(self) -> None:
-        await self._inner.start()
-
+class _Transcriber(_Tapped):
     async def open(self, **options: Any) -> TranscriberStream:
         self._taps.note("opened")
         return _Stream(await self._inner.open(**options), self._taps)
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
-
-class _Chat:
-    def __init__(self, inner: scripted.ScriptedChat, taps: Taps) -> None:
-        self._inner, self._taps, self.capabilities = inner, taps, inner.capabilities
-
-    async def start(self) -> None:
-        await self._inner.start()
-
+class _Chat(_Tapped):
     async def reply(self, request: ChatRequest) -> AsyncIterator[ChatDelta]:
         async for delta in self._inner.reply(request):
             self._taps.note("delta")
             yield delta
         self._taps.note("replied")
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
-
-class _Voice:
-    def __init__(self, inner: scripted.ScriptedSynthesizer, taps: Taps) -> None:
-        self._inner, self._taps, self.capabilities = inner, taps, inner.capabilities
-
-    async def start(self) -> None:
-        await self._inner.start()
-
+class _Voice(_Tapped):
     async def speak(self, text: str, *, voice: str = "alloy", speed: float = 1.0) -> AsyncIterator[SynthesizedChunk]:
         self._taps.note("voice_asked")
         async for chunk in self._inner.speak(text, voice=voice, speed=speed):
             self._taps.note("chunk")
             yield chunk
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 def tapped(inner: EngineSet, taps: Taps) -> EngineSet:
