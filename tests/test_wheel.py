@@ -12,7 +12,7 @@ import pytest
 
 from tests.tree import PACKAGE, ROOT, name_of, project_files
 
-pytestmark = [pytest.mark.build, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 
 def build(kind: str, folder: Path) -> Path:
