@@ -205,6 +205,7 @@ class TurnTaking:
 
     def _started(self, signal: SpeechStarted, detector: SpeechDetector) -> None:
         protocol = self._wire.protocol
+        self._response_due = False
         self._start_ms = self._base_ms + signal.audio_start_ms
         stops = protocol.speech_started(round(self._start_ms))
         self._wire.flush()
@@ -212,7 +213,6 @@ class TurnTaking:
             if isinstance(stop, ResponseStopped):
                 self._replies.stopped(stop.response)
         self._idle.stop()
-        self._response_due = False
         self._utterance = self._ears.listen(protocol.reserve_user_item())
         heard = np.concatenate(list(self._history))
         behind = round((detector.total_ms - signal.audio_start_ms) * SAMPLES_PER_MS)

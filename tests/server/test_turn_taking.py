@@ -304,6 +304,21 @@ async def test_without_interrupt_response_the_reply_goes_on_and_the_next_one_fol
         assert client.of("error") == []
 
 
+async def test_a_reply_that_waits_its_turn_does_not_begin_when_somebody_speaks() -> None:
+    delays = scripted.ScriptedDelays(pace=1.0)
+    async with serving(scripted.create(delays=delays)) as server, connected(server) as client:
+        await client.update(audio={"input": PATIENT})
+        await speaking(client, "one two three four five six seven eight nine ten " * 3)
+        await client.hear(tone(600), silence(800))
+        await client.until("input_audio_buffer.committed")
+        await client.update(audio={"input": {"turn_detection": {"interrupt_response": True}}})
+        await client.hear(tone(600))
+        assert (await client.until("response.done"))["response"]["status"] == "cancelled"
+        await client.hear(silence(800))
+        await client.until("response.created")
+        assert client.types.count("input_audio_buffer.speech_stopped") == 2
+
+
 @pytest.mark.parametrize(("name", "encode"), [("audio/pcmu", encode_mulaw), ("audio/pcma", encode_alaw)])
 async def test_telephone_audio_in_and_out(name: str, encode: Any) -> None:
     def to_wire(pcm16: Pcm16) -> bytes:
