@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from playwright.sync_api import Browser
 
 from tests.browser.conftest import OpenNotebook
-from tests.browser.lab import KERNEL_6, KERNEL_7
+from tests.browser.lab import KERNEL_6, KERNEL_7, Lab, NotebookPage
+from tests.browser.studio_page import open_page
 
 
 def test_a_cell_runs_on_the_kernel_that_was_chosen(open_notebook: OpenNotebook, kernel: str) -> None:
@@ -19,12 +23,6 @@ def test_a_cell_runs_on_the_kernel_that_was_chosen(open_notebook: OpenNotebook, 
     assert notebook.execution_count(1) == 3
 
 
-def test_a_cell_that_raises_fails_the_test_with_its_traceback(open_notebook: OpenNotebook) -> None:
-    notebook = open_notebook(["1 / 0"])
-    with pytest.raises(AssertionError, match="ZeroDivisionError"):
-        notebook.run(0)
-
-
 WAIT_FOR_GO = """
 import pathlib, time
 print("begun", flush=True)
@@ -33,19 +31,30 @@ while not pathlib.Path("go").exists():
 """
 
 
-def test_output_is_seen_while_the_cell_still_runs(open_notebook: OpenNotebook) -> None:
-    notebook = open_notebook([WAIT_FOR_GO])
-    notebook.start(0)
-    notebook.wait_output(0, "begun")
-    assert notebook.is_running(0)
+@pytest.fixture(scope="module")
+def notebook(lab: Lab, browser: Browser) -> Iterator[NotebookPage]:
+    lab.write_notebook("smoke.ipynb", ["1 / 0", WAIT_FOR_GO, "'hello'"])
+    with open_page(browser, lab, "smoke.ipynb", viewport={"width": 900, "height": 500}) as page:
+        yield page
+    lab.shutdown_kernels()
+
+
+def test_a_cell_that_raises_fails_the_test_with_its_traceback(notebook: NotebookPage) -> None:
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        notebook.run(0)
+
+
+def test_output_is_seen_while_the_cell_still_runs(notebook: NotebookPage) -> None:
+    notebook.start(1)
+    notebook.wait_output(1, "begun")
+    assert notebook.is_running(1)
     (notebook.lab.directory / "go").touch()
-    notebook.wait_done(0)
-    assert not notebook.is_running(0)
+    notebook.wait_done(1)
+    assert not notebook.is_running(1)
 
 
-def test_both_themes_can_be_photographed(open_notebook: OpenNotebook) -> None:
-    notebook = open_notebook(["'hello'"], viewport=(900, 500))
-    notebook.run(0)
+def test_both_themes_can_be_photographed(notebook: NotebookPage) -> None:
+    notebook.run(2)
     pictures = []
     for theme in ("light", "dark"):
         notebook.set_theme(theme)
@@ -53,8 +62,7 @@ def test_both_themes_can_be_photographed(open_notebook: OpenNotebook) -> None:
     assert pictures[0] != pictures[1]
 
 
-def test_the_microphone_is_granted(open_notebook: OpenNotebook) -> None:
-    notebook = open_notebook(["1"])
+def test_the_microphone_is_granted(notebook: NotebookPage) -> None:
     kinds = notebook.evaluate(
         "async () => (await navigator.mediaDevices.getUserMedia({audio: true})).getTracks().map((t) => t.kind)"
     )

@@ -252,7 +252,7 @@ def test_server_gone_while_it_speaks(studio: StudioPage) -> None:
         other = StudioPage.of(notebook, 2)
         other.tap()
         before = other.newest_stream()
-        other.say(" ".join(["word"] * 100))
+        other.say(" ".join(["word"] * 40))
         stream = other.wait_rendered(24_000, after_stream=before)
         process.kill()
         expect(other.root.locator(".rnb-state")).to_have_text("Failed")

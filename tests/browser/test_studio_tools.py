@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.conftest import FAILED
 from tests.browser.lab import Lab
+from tests.browser.looks import OVERFLOWING, SIZES, check_contrast
 from tests.browser.studio_page import STUDIO, WAIT_S, StudioPage, keep_picture, running_notebook
-from tests.browser.test_studio_looks import CONTRAST, OVERFLOWING, SIZES
 
 CONNECT = """
 import realtime_nb as rt
@@ -167,9 +167,7 @@ def try_sizes(studio: StudioPage, name: str) -> None:
             studio.root.scroll_into_view_if_needed()
             studio.notebook.screenshot(f"{name}-{size}-{theme}", of=studio.root)
             assert studio.root.evaluate(OVERFLOWING) == []
-            for selector in READ:
-                for element in studio.root.locator(f"{selector}:visible").all():
-                    assert element.evaluate(CONTRAST) >= 4.5, (size, theme, selector, element.inner_text())
+            check_contrast(studio.root, READ)
     studio.page.set_viewport_size({"width": 1280, "height": 1000})
     studio.notebook.set_theme("light")
     studio.wait_for("() => !document.querySelector('#jupyterlab-splash')")
