@@ -72,6 +72,10 @@ class RealtimePipeline(TurnPipeline):
         if server.vad is not None:
             detector = (await asyncio.to_thread(server.vad)).capabilities.name
         self._settle_provenance({"session": server._replace(endpoint=announced)}, detector=detector)
+        beside = self._session.config.audio.input.transcription
+        if beside is not None and beside.model and not server.embedded:  # it is paid for, too
+            models = {**self.provenance.models, "transcription": beside.model}
+            self.provenance = msgspec.structs.replace(self.provenance, models=models)
 
     def _settings(self) -> dict[str, Any]:
         return session_settings(

@@ -214,6 +214,7 @@ class SessionTurn:
 
     def _on_words(self, event: dict[str, Any], time_ms: float) -> None:
         self._words[str(event["item_id"])] = str(event.get("transcript", ""))
+        self._turn.used("transcription", event.get("usage"))
         if self._user_items and all(item in self._words for item in self._user_items):
             self._turn.reach("transcript", time_ms)
 

@@ -135,12 +135,12 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
             if price is None:
                 return Cost(None, f"no price for {model!r} in the list of {self.dated}")
             tokens = [each for name, each in reported if name == stage or (not name and len(models) == 1)]
-            if not tokens:
-                length_ms = {"transcription": clip_ms, "speech": answer_ms}.get(stage)
-                tokens = [Tokens(audio_seconds=None if length_ms is None else length_ms / 1000)]
-                notes.append(f"{stage} by the minute")
             dollars = [price.of(each) for each in tokens]
-            if any(each is None for each in dollars):
+            if not tokens or None in dollars:
+                length_ms = {"transcription": clip_ms, "speech": answer_ms}.get(stage)
+                dollars = [price.of(Tokens(audio_seconds=None if length_ms is None else length_ms / 1000))]
+                notes.append(f"{stage} by the minute")
+            if None in dollars:
                 return Cost(None, f"{model!r} did not report what its price needs ({stage})")
             total += sum(each or 0.0 for each in dollars)
             if model in self.aliases:

@@ -290,6 +290,20 @@ async def test_stages_may_be_on_different_servers() -> None:
     assert there.token not in repr(turns[0].provenance) + repr(chat)
 
 
+async def test_the_recogniser_beside_a_session_is_named_and_counted() -> None:
+    there = await runtime().call(EmbeddedServer.start(scripted.create()))
+    found = pipeline("realtime", url=there.url, api_key=there.token, silence_duration_ms=200)
+    try:
+        turn = await collect(found, CLIP)
+    finally:
+        await found.aclose()
+        await runtime().call(there.aclose())
+    assert turn.provenance.models == {"session": "gpt-realtime-2.1", "transcription": "gpt-transcribe"}
+    assert turn.usage is not None
+    assert turn.usage["transcription"]["type"] == "tokens"
+    assert turn.usage["session"]["total_tokens"] > 0
+
+
 async def test_a_refused_key_and_nobody_there_are_said_at_the_start() -> None:
     there = await runtime().call(EmbeddedServer.start(scripted.create()))
     try:

@@ -190,6 +190,15 @@ def test_a_chain_is_the_sum_of_its_stages_by_the_minute_where_nothing_else_is_kn
     assert "transcription by the minute; speech by the minute" in cost.source
 
 
+def test_a_model_that_is_sold_by_the_minute_may_report_tokens() -> None:
+    usage = {"transcription": {"type": "tokens", "input_tokens": 60, "output_tokens": 5,
+                               "input_token_details": {"audio_tokens": 60}}}  # fmt: skip
+    cost = PRICES.cost_of(usage, {"transcription": "gpt-transcribe"}, clip_ms=6000)
+    assert cost.usd == pytest.approx(0.0045 * 0.1)
+    assert "transcription by the minute" in cost.source
+    assert PRICES.cost_of(usage, {"transcription": "gpt-transcribe"}).usd is None
+
+
 def test_a_cost_with_a_hole_is_no_cost() -> None:
     models = {"chat": "gpt-4o-mini", "speech": "someone-else"}
     cost = PRICES.cost_of({"chat": {"prompt_tokens": 1, "completion_tokens": 1}}, models, answer_ms=1000)
