@@ -61,11 +61,26 @@ def rate_limit_headers(bucket: TokenBucket) -> dict[str, str]:
 
 def output_tokens(response: ServerResponse) -> OutputTokenDetails:
     """Return what a response has written so far."""
-    audio_ms = response.audio_bytes / bytes_per_ms(response.settings.format)
     return OutputTokenDetails(
         text_tokens=ceil(response.characters / CHARACTERS_PER_TOKEN),
-        audio_tokens=ceil(audio_ms / ASSISTANT_AUDIO_MS_PER_TOKEN),
+        audio_tokens=ceil(_audio_ms(response) / ASSISTANT_AUDIO_MS_PER_TOKEN),
     )
+
+
+def room_for_text(response: ServerResponse, tokens: int) -> int:
+    """Return how many characters a response may still write to hold so many tokens at most."""
+    tokens -= output_tokens(response).audio_tokens
+    return max(0, tokens * CHARACTERS_PER_TOKEN - response.characters)
+
+
+def room_for_audio_ms(response: ServerResponse, tokens: int, *, characters: int) -> float:
+    """Return how much it may still say, its words being so many more characters; below 0 when not even those fit."""
+    tokens -= ceil((response.characters + characters) / CHARACTERS_PER_TOKEN)
+    return tokens * ASSISTANT_AUDIO_MS_PER_TOKEN - _audio_ms(response)
+
+
+def _audio_ms(response: ServerResponse) -> float:
+    return response.audio_bytes / bytes_per_ms(response.settings.format)
 
 
 class Meter:

@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from realtime_nb.audio.format import WIRE_SAMPLE_RATE_HZ
 from realtime_nb.engines.base import ChatMessage, ChatRequest
 from realtime_nb.errors import EngineError, EngineOverloaded
 from realtime_nb.protocol.server_response import ResponseSettings, ServerResponse
 from realtime_nb.server.context import chat_request
 from realtime_nb.server.context_window import ContextFull, ContextWindow, Reading
 from realtime_nb.server.hearing import Ears
-from realtime_nb.server.metering import RATE_LIMIT_EXCEEDED, Meter, RateLimited, output_tokens
+from realtime_nb.server.metering import RATE_LIMIT_EXCEEDED, Meter, RateLimited, room_for_audio_ms, room_for_text
 from realtime_nb.server.output_audio import OutputEncoder
 from realtime_nb.server.production import Broke, Called, Ended, Piece, Production, Spoken, Written
 from realtime_nb.server.wire import Wire
@@ -149,8 +150,11 @@ class Replies:
                 message_open = True
             elif isinstance(piece, Called):
                 message_open = False
-            self._put(response, piece, encoder)
-            self._check_length(response)
+            fitting = self._fitting(response, piece)
+            if fitting is not None:
+                self._put(response, fitting, encoder)
+            if fitting is not piece:
+                response.incomplete("max_output_tokens")
             if not production.waiting or response.ended:
                 self._wire.flush()
             await self._wire.outbox.room()
@@ -172,12 +176,23 @@ class Replies:
             case Ended():
                 response.complete()
 
-    def _check_length(self, response: ServerResponse) -> None:
+    def _fitting(self, response: ServerResponse, piece: Piece) -> Piece | None:
+        """Return a piece itself, or as much of it as the limit of tokens leaves, if anything."""
         asked = response.settings.max_output_tokens
         limit = min(asked, self._longest_tokens) if isinstance(asked, int) else self._longest_tokens
-        written = output_tokens(response)
-        if written.text_tokens + written.audio_tokens >= limit:
-            response.incomplete("max_output_tokens")
+        match piece:
+            case Written():
+                room = room_for_text(response, limit)
+                return piece if len(piece.text) <= room else Written(piece.text[:room]) if room else None
+            case Spoken():
+                room_ms = room_for_audio_ms(response, limit, characters=len(piece.text))
+                samples = int(room_ms * WIRE_SAMPLE_RATE_HZ // 1000)
+                if len(piece.pcm16) <= samples:
+                    return piece
+                return Spoken(piece.text, piece.pcm16[:samples], piece.marks) if samples >= 0 else None
+            case Called():
+                return piece if len(piece.name + piece.arguments) <= room_for_text(response, limit) else None
+        return piece
 
 
 def _code_of(failure: EngineError) -> str:

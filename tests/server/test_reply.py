@@ -123,11 +123,27 @@ async def test_audio_that_the_client_brings_is_heard() -> None:
 @pytest.mark.parametrize("modality", ["audio", "text"])
 async def test_a_limit_of_tokens_ends_a_response_incomplete(modality: str) -> None:
     async with serving() as server, connected(server) as client:
-        response = await ask(client, LONG, output_modalities=[modality], max_output_tokens=10)
-        assert response["status"] == "incomplete"
-        assert response["status_details"]["reason"] == "max_output_tokens"
-        assert 10 <= response["usage"]["output_tokens"] <= 14
+        for limit in (1, 2, 10):
+            response = await ask(client, LONG, output_modalities=[modality], max_output_tokens=limit)
+            assert response["status"] == "incomplete"
+            assert response["status_details"]["reason"] == "max_output_tokens"
+            assert limit - 1 <= response["usage"]["output_tokens"] <= limit
         assert (await ask(client, "again", output_modalities=["text"]))["status"] == "completed"
+
+
+@pytest.mark.parametrize(("limit", "status"), [(3, "incomplete"), (4, "completed")])
+async def test_a_reply_that_just_fits_is_complete(limit: int, status: str) -> None:
+    async with serving() as server, connected(server) as client:
+        response = await ask(client, "hello", output_modalities=["text"], max_output_tokens=limit)
+        assert (response["status"], response["usage"]["output_tokens"]) == (status, limit)
+        assert response["output"][0]["content"][0]["text"] == "You said: hello."[: 4 * limit]
+
+
+async def test_a_call_beyond_the_limit_is_not_made() -> None:
+    call = ToolCall("look_up", '{"order": "12345678901234567890"}')
+    async with serving(scripted.create(replies=lambda _: call)) as server, connected(server) as client:
+        response = await ask(client, "hello", max_output_tokens=5)
+        assert (response["status"], response["output"]) == ("incomplete", [])
 
 
 async def test_a_cancel_stops_the_work_and_the_next_turn_is_fine() -> None:
