@@ -1,9 +1,11 @@
-"""The command line: `realtime-nb serve`, `realtime-nb conformance`, `realtime-nb load`, `realtime-nb compare`."""
+"""The command line: `realtime-nb serve`, `conformance`, `load`, `compare`, `report`, `replay`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import io
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -12,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from realtime_nb import cli_compare, cli_recordings
-from realtime_nb.errors import ConfigurationError, RealtimeError
+from realtime_nb.cli_values import check_writable, port, positive, seconds
+from realtime_nb.errors import ConfigurationError, ConnectionRefused, RealtimeError
 
 if TYPE_CHECKING:
     from realtime_nb.transport.faults import Faults
@@ -35,7 +38,32 @@ class Command(msgspec.Struct, frozen=True):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status: 0 done, 1 it could not, 2 it was asked wrongly."""
+    """Run the command line and return the exit status.
+
+    0 done, 1 it could not, 2 it was asked wrongly, 130 stopped by Ctrl-C, 141 nobody reads what it prints.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no “ must not end the work
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("realtime-nb: stopped", file=sys.stderr)
+        return 130
+    except OSError as problem:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at its end
+        if isinstance(problem, BrokenPipeError):
+            return 141
+        print(f"realtime-nb: {problem}. Check the path, the disk and the permissions.", file=sys.stderr)
+        return 1
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="realtime-nb", description="A voice AI toolkit for notebooks.")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
@@ -59,17 +87,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="where to listen; other than loopback needs --api-key")
-    parser.add_argument("--port", type=int, default=8765, help="0 for any free one (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8765, help="0 for any free one (default: %(default)s)")
     parser.add_argument("--engine", default="offline", help="offline, scripted, or an installed one")
     parser.add_argument("--chat", help="base URL of an OpenAI-compatible chat server, with #model after it")
     parser.add_argument("--chat-api-key", help="the key for that chat server")
-    parser.add_argument("--max-sessions", type=_positive, metavar="N", help="refuse further sessions (default: any)")
+    parser.add_argument("--max-sessions", type=positive, metavar="N", help="refuse further sessions (default: any)")
     parser.add_argument(
-        "--tokens-per-minute", type=_positive, metavar="N", help="of all sessions together; responses beyond it fail"
+        "--tokens-per-minute", type=positive, metavar="N", help="of all sessions together; responses beyond it fail"
     )
     parser.add_argument(
         "--drain-seconds",
-        type=float,
+        type=seconds,
         default=10.0,
         metavar="S",
         help="what responses in progress get at SIGTERM; a second signal ends it (default: %(default)g)",
@@ -90,13 +118,6 @@ def _faults(text: str) -> Faults:
         return msgspec.json.decode(text, type=Faults)
     except (msgspec.DecodeError, ConfigurationError) as problem:
         raise argparse.ArgumentTypeError(str(problem)) from problem
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -171,14 +192,16 @@ def _conformance_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip", metavar="AUDIO", help="one spoken sentence to use instead of the bundled one")
     parser.add_argument("--only", metavar="SCENARIO", action="append", help="play this scenario; may be repeated")
     parser.add_argument(
-        "--patience", metavar="S", type=float, default=10.0, help="seconds an event may take (%(default)g)"
+        "--patience", metavar="S", type=seconds, default=10.0, help="seconds an event may take (%(default)g)"
     )
     parser.add_argument("--failures", action="store_true", help="leave the passing rows out")
 
 
 def _conformance(options: argparse.Namespace) -> int:
     from realtime_nb.testing.conformance import command
+    from realtime_nb.testing.conformance.results import Verdict
 
+    check_writable(options.json)
     report = command.run(
         options.url,
         api_key=options.key,
@@ -189,6 +212,8 @@ def _conformance(options: argparse.Namespace) -> int:
         only=options.only,
         json_path=options.json,
     )
+    if not report.connections and not report.count(Verdict.PASS):
+        raise ConnectionRefused(f"Nothing could be judged: {report.findings[0].why}")
     print("\n".join(report.lines(passes=not options.failures)))
     return 0 if report.passed else 1
 
@@ -198,8 +223,8 @@ def _conformance(options: argparse.Namespace) -> int:
 
 def _load_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", help="base URL of the server: http(s)://…/v1 or ws(s)://…")
-    parser.add_argument("--sessions", type=int, default=10, help="users that talk at once (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long they talk (default: %(default)g)")
+    parser.add_argument("--sessions", type=positive, default=10, help="users that talk at once (default: %(default)s)")
+    parser.add_argument("--seconds", type=seconds, default=20.0, help="how long they talk (default: %(default)g)")
     parser.add_argument("--key", help="the API key for the server (default: OPENAI_API_KEY, to its own service only)")
     parser.add_argument("--model", help="the model to ask for")
     parser.add_argument("--json", metavar="FILE", help="write the figures to this file")
@@ -211,6 +236,7 @@ def _load_options(parser: argparse.ArgumentParser) -> None:
 def _load(options: argparse.Namespace) -> int:
     from realtime_nb.testing.load import command
 
+    check_writable(options.json)
     report = command.run(
         options.url,
         api_key=options.key,
@@ -223,6 +249,8 @@ def _load(options: argparse.Namespace) -> int:
         json_path=options.json,
     )
     print("\n".join(report.lines()))
+    if not report.connected:
+        print(f"Nobody could connect to {report.url}: check that it runs, its address and the key.", file=sys.stderr)
     return 0 if report.clean else 1
 
 

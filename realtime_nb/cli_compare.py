@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realtime_nb.errors import ConfigurationError
+from realtime_nb.cli_values import check_writable, seconds
 
 if TYPE_CHECKING:
     from realtime_nb.studies.comparison import Comparison
 
 LISTED_ROWS = 20
 """More missing rows than these are told by their reasons; the files have each of them."""
+STOPPED = 130
+"""As a shell says of a command that was ended by Ctrl-C."""
 ALL = "chain,chain-streaming,chat-audio,realtime"
 
 
@@ -35,7 +37,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warmups", type=int, default=1, metavar="N", help="runs before, in no row (%(default)s)")
     parser.add_argument(
         "--wait-when-limited",
-        type=float,
+        type=seconds,
         default=0.0,
         metavar="S",
         help="wait at most so long when a server says “try again in …” (default: never)",
@@ -50,7 +52,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Compare; return 0, or 1 when nothing could be measured or it was stopped.
+    """Compare; return 0, 1 when nothing could be measured, 130 when it was stopped.
 
     Raises:
         ConfigurationError: a name that is not known, a file that cannot be written.
@@ -60,7 +62,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     load("scipy.stats")
     for name in (chosen.json, chosen.html, chosen.journal):
-        _check_writable(name)
+        check_writable(name)
     journal = chosen.journal or (f"{chosen.json}.journal" if chosen.json else None)
     made = compare_now(
         chosen.clips,
@@ -82,8 +84,9 @@ def run(chosen: argparse.Namespace) -> int:
             _print(f"The same command goes on with what is missing; what there is, is in {journal}.", sys.stderr)
     elif journal and not chosen.journal:
         Path(journal).unlink(missing_ok=True)
-    measured = any(row.measured_ms is not None for row in made.rows)
-    return 0 if measured and not made.provenance.stopped else 1
+    if made.provenance.stopped:
+        return STOPPED
+    return 0 if any(row.measured_ms is not None for row in made.rows) else 1
 
 
 def _pipeline_options(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -106,14 +109,6 @@ def _say(made: Comparison) -> None:
     missing = made.missing()
     if len(missing):
         _print(f"\n{(missing if len(missing) <= LISTED_ROWS else made.reasons()).text()}")
-
-
-def _check_writable(name: str | None) -> None:
-    """Complain before the runs, not after them."""
-    if name is not None and not Path(name).absolute().parent.is_dir():
-        raise ConfigurationError(f"There is no folder for {name!r}.", what_now="Make it, or write somewhere else.")
-    if name is not None and Path(name).is_dir():
-        raise ConfigurationError(f"{name!r} is a folder.", what_now="Give the name of a file.")
 
 
 def _print(text: str, file: Any = None) -> None:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from realtime_nb.cli_values import port
+
 if TYPE_CHECKING:
     from realtime_nb.replay.pace import Pace, Speed
 
@@ -47,7 +49,7 @@ def report(chosen: argparse.Namespace) -> int:
 def replay_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `replay`."""
     parser.add_argument("recording", metavar="RECORDING", help="the folder that session.record() wrote")
-    parser.add_argument("--port", type=int, default=8766, help="0 for any free one (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8766, help="0 for any free one (default: %(default)s)")
     parser.add_argument(
         "--speed", type=_speed, default=1.0, metavar="SPEED", help="a factor, fast, or step: Enter lets one event go"
     )
@@ -56,7 +58,10 @@ def replay_options(parser: argparse.ArgumentParser) -> None:
 def _speed(text: str) -> Speed:
     if text in ("fast", "step"):
         return text  # type: ignore[return-value]
-    return float(text)
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no speed; give a factor, fast or step") from None
 
 
 def replay(chosen: argparse.Namespace) -> int:

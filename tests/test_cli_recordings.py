@@ -64,6 +64,25 @@ def test_stepped_every_line_lets_one_event_go(made: Path) -> None:
         assert process.wait(30) == 0
 
 
+def test_a_reader_that_went_away_is_no_error(made: Path) -> None:
+    command = [sys.executable, "-m", "realtime_nb.cli", "report", str(made), "--compare-with", str(made)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait(60)) == ("", 141)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_said(made: Path) -> None:
+    command = [sys.executable, "-m", "realtime_nb.cli", "report", str(made), "--compare-with", str(made)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("realtime-nb: [Errno 28]")
+    assert "Traceback" not in done.stderr
+
+
 async def _first_event(url: str) -> str:
     session = await open_session(Endpoint(choice="url", base_url=url, model="any"), settings={})
     try:
