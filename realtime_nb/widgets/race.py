@@ -12,6 +12,7 @@ import traitlets
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.audio.bundled import clip as bundled_clip
+from realtime_nb.engines.delayed import simulated_in
 from realtime_nb.errors import ConfigurationError
 from realtime_nb.pipelines.base import Pipeline, PipelineTurn
 from realtime_nb.studies.comparison import Comparison
@@ -158,8 +159,8 @@ def race_text(row: RaceRow) -> str:
     """Return the same in plain words."""
     lanes = [f"{lane.title}: {_outcome(lane)}" for lane in row.lanes]
     tables = [line for table in row.tables for line in (table.caption, *map(_summary_text, table.rows), *table.facts)]
-    simulated = ", ".join(dict.fromkeys(part for lane in row.lanes for part in lane.simulated))
-    word = [f"SIMULATED: {simulated}"] if simulated else []
+    parts = dict.fromkeys(part for lane in row.lanes for part in (*simulated_in(lane.made_by), *lane.simulated))
+    word = [f"SIMULATED: {', '.join(parts)}"] if parts else []
     return "\n".join([f"Race: {row.clip_title}", *word, *lanes, *tables, row.fairness])
 
 
