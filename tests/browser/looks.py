@@ -57,4 +57,5 @@ def check_contrast(root: Locator, read: Sequence[str]) -> None:
     """Everything visible that is `read` stands out from what is below it."""
     shown = (root.page.viewport_size, root.page.evaluate("() => document.body.dataset.jpThemeName"))
     for selector in read:
-        assert root.locator(f"{selector}:visible").evaluate_all(BELOW_CONTRAST) == [], (selector, *shown)
+        pale = root.locator(f"{selector}:visible").evaluate_all(BELOW_CONTRAST)
+        assert not pale, (selector, pale, *shown)
