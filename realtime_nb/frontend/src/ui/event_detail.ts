@@ -11,7 +11,7 @@ export class EventDetail {
   #source: InspectorSource;
   #title = h("span", { class: "rnb-detail-title" });
   #note = h("span", { class: "rnb-detail-note", role: "status" });
-  #json = h("pre", { class: "rnb-json", tabindex: 0, "aria-label": "Event as JSON" });
+  #json = h("pre", { class: "rnb-json", tabindex: 0, role: "group", "aria-label": "Event as JSON" });
   #play = button("Play audio", { icon: "play" });
   #event: InspectedEvent | null = null;
 

@@ -1,6 +1,7 @@
 import { inspector } from "../ui/inspector.ts";
 import { banners } from "./banners.ts";
 import { EventAudio } from "./event_audio.ts";
+import { fitWidth } from "./fit_width.ts";
 import { LinkModel } from "./link_model.ts";
 import { watchTrait, widgetModule } from "./mount.ts";
 
@@ -19,6 +20,7 @@ export default widgetModule(
         playAudio: (events) => audio.play(events.map(({ sequence }) => sequence)),
       }),
     );
+    fitWidth(scope, root);
     watchTrait(scope, model, "height_px", (value) => {
       root.style.setProperty("--rnb-height", `${typeof value === "number" && value > 0 ? value : 420}px`);
     });

@@ -3,6 +3,7 @@ import { button, h, setLabel, setText } from "../ui/dom.ts";
 import { notices } from "../ui/notices.ts";
 import { formatDuration, StaticWaveform } from "../ui/static_waveform.ts";
 import { banners } from "./banners.ts";
+import { fitWidth } from "./fit_width.ts";
 import { LinkModel } from "./link_model.ts";
 import { widgetModule } from "./mount.ts";
 import { bindWaveform } from "./waveform_traits.ts";
@@ -44,5 +45,6 @@ export default widgetModule(
       waveform.element,
       h("div", { class: "rnb-row" }, play, stop, position),
     );
+    fitWidth(scope, root);
   },
 );

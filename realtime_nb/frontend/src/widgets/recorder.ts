@@ -7,6 +7,7 @@ import { levelDb, Meter } from "../ui/meter.ts";
 import { notices } from "../ui/notices.ts";
 import { formatDuration, StaticWaveform } from "../ui/static_waveform.ts";
 import { banners } from "./banners.ts";
+import { fitWidth } from "./fit_width.ts";
 import { LinkModel } from "./link_model.ts";
 import { widgetModule } from "./mount.ts";
 
@@ -102,5 +103,6 @@ export default widgetModule(
       waveform.element,
       h("div", { class: "rnb-row" }, record, meter.element, duration),
     );
+    fitWidth(scope, root);
   },
 );

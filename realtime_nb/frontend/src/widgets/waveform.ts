@@ -1,5 +1,6 @@
 import { Scope } from "../core/scope.ts";
 import { StaticWaveform } from "../ui/static_waveform.ts";
+import { fitWidth } from "./fit_width.ts";
 import { widgetModule } from "./mount.ts";
 import { bindWaveform } from "./waveform_traits.ts";
 
@@ -10,5 +11,6 @@ export default widgetModule(
     root.classList.add("rnb-card");
     const waveform = new StaticWaveform(scope, "Waveform");
     root.append(bindWaveform(scope, model, waveform), waveform.element);
+    fitWidth(scope, root);
   },
 );
