@@ -197,6 +197,9 @@ class Dialogue:
         if intent.aside and strong:
             return self._reply(reading.intent, {})
         another = strong and reading.intent != task.intent and bool(intent.slots or intent.tools)
+        another = another and not (
+            reading.intent == "set_name" and self._kind(task, task.asked) in ("customer", "name")
+        )
         if self._fills(task, self._said, eager=True) and not another:
             return self._pursue(
                 msgspec.structs.replace(task, evidence=(*task.evidence, Evidence(self._said, task.asked)))

@@ -27,8 +27,9 @@ _INTRODUCTION = (
 )
 _NOT_A_THING_TEXT = """
 something anything food it that this one to eat order orders lunch breakfast dinner meal account new my log diary
-items thing things number status menu some another please nothing none
+items thing things number status menu some another please nothing none total all left altogether
 """
+_NOT_A_KIND = frozenset(("wrong", "right", "last", "first", "other", "same", "next", "whole"))
 _NOT_A_THING = frozenset(_NOT_A_THING_TEXT.split())
 _UNCOUNTED = frozenset(
     (
@@ -88,10 +89,19 @@ class Utterance:
         lists = gazetteer()
         for sort in ("names", "surnames", "products", "capitals", "days", "foods", "cities"):
             for start, end, _ in _known(self.words, _index(sort, tuple(lists[sort]))):
-                while sort == "foods" and start and self.words[start - 1] in _CONTAINERS:
-                    start -= 1
+                if sort in ("foods", "products"):
+                    start = self._start_of_thing(start)
                 sorts |= dict.fromkeys(range(start, end), sort)
         return sorts
+
+    def _start_of_thing(self, start: int) -> int:
+        """Return where "two large pepperoni" before a pizza begins, after the number or the article."""
+        place = _before_containers(self, start)
+        if place > 0 and self.words[place] not in FUNCTION_WORDS | _NOT_A_KIND:
+            before = self.words[place - 1]
+            if before in ("a", "an", "the") or before in _CONTAINERS or find_numbers([before]):
+                place = _before_containers(self, place)
+        return place + 1
 
 
 @functools.cache
@@ -158,7 +168,7 @@ def _find_cities(utterance: Utterance, asked: bool) -> list[str]:
     match = re.search(r"\b(?:in|for|at|to)\s+([A-Z][\w'-]+(?:\s+[A-Z][\w'-]+)*)", utterance.text)
     if match:
         return [match.group(1)]
-    rest = _content(utterance, _FILLER | {"city", "today", "tomorrow"})
+    rest = _content(utterance, _FILLER | {"city"} | {word for day in gazetteer()["days"] for word in day.split()})
     named = asked and 0 < len(rest) <= 3 and not (_looks_like_a_question(utterance) or "i" in utterance.words)
     return [string.capwords(" ".join(rest))] if named and not _NO_ANSWER & set(utterance.words) else []
 
@@ -238,7 +248,10 @@ def _find_items(utterance: Utterance, asked: bool) -> list[Item]:
 def _quantity_before(utterance: Utterance, start: int) -> int:
     """Return the number before a thing, one word that describes it between or none: "three USB cables"."""
     place = _before_containers(utterance, start)
-    if place >= 0 and utterance.free.get(place) is None and utterance.words[place] not in FUNCTION_WORDS:
+    described = (
+        place >= 0 and utterance.words[place] not in FUNCTION_WORDS and not find_numbers([utterance.words[place]])
+    )
+    if described and utterance.free.get(place) in (None, utterance.free.get(start)):
         place = _before_containers(utterance, place)
     return next((min(number.value, 1000) for number in utterance.numbers if number.start <= place < number.end), 1)
 

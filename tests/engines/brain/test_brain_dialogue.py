@@ -203,6 +203,34 @@ def test_people_who_cannot_answer_are_let_go(question, answer):
     assert talk.say("what is the weather in paris") == [("get_weather", {"city": "Paris"})]
 
 
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("i'd like to order a large pepperoni pizza and two cokes please", "a pizza and two cokes"),
+        ("i just ate a cheeseburger with fries and a large coke", "990"),
+        ("i got the wrong pizza", "order number"),
+        ("log a bowl of soup and 2 slices of bread", "280"),
+        ("what is your refund policy", "demo"),
+        ("can you look up maria garcia", "Maria Garcia"),
+        ("how many calories in an avocado", "240"),
+        ("paris", "Paris"),
+    ],
+)
+def test_what_workshop_participants_said(said, answer):
+    assert answer.lower() in Talk().say(said).lower()
+
+
+def test_a_day_is_no_city_and_a_customers_name_is_not_the_users():
+    talk = Talk()
+    talk.say("what is the weather in new york on friday")
+    assert "in New York on Saturday" in talk.say("and on saturday")
+    assert "in New York next week" in talk.say("what about next week")
+    talk = Talk()
+    talk.say("look up a customer")
+    assert "Tom Miller" in talk.say("his name is tom miller")
+    assert "not told me" in talk.say("what is my name")
+
+
 def test_what_it_cannot_know_it_says():
     assert "do not know it in Tokyo" in Talk().say("what time is it in tokyo")
     assert "Monday, November 23" in Talk().say("what day is tomorrow")
