@@ -11,12 +11,19 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Opcode
 
 Event = dict[str, Any]
 
 
 class Fault:
-    """Nothing wrong. Subclasses spoil one direction; one instance serves one connection."""
+    """Nothing wrong. Subclasses spoil one direction; one instance serves one connection.
+
+    Attributes:
+        deaf: pings are not answered.
+    """
+
+    deaf = False
 
     def to_client(self, event: Event) -> list[Event]:
         """Return what the client gets instead of a server's event."""
@@ -57,6 +64,8 @@ async def spoiling(url: str, token: str, fault: Callable[[], Fault]) -> AsyncIte
         assert socket.request is not None
         upstream = url.replace("http", "ws", 1) + socket.request.path.removeprefix("/v1")
         spoiler = fault()
+        if spoiler.deaf:
+            _answer_no_ping(socket)
         key = {"Authorization": f"Bearer {token}"}
         async with connect(upstream, additional_headers=key, max_size=None, compression=None) as server:
             back = asyncio.create_task(_back(server, socket, spoiler))
@@ -71,6 +80,16 @@ async def spoiling(url: str, token: str, fault: Callable[[], Fault]) -> AsyncIte
 
     async with serve(pump, "127.0.0.1", 0, max_size=None, compression=None) as proxy:
         yield f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/v1"
+
+
+def _answer_no_ping(socket: ServerConnection) -> None:
+    send = socket.protocol.send_frame
+
+    def deafly(frame: Any) -> None:
+        if frame.opcode is not Opcode.PONG:
+            send(frame)
+
+    socket.protocol.send_frame = deafly
 
 
 async def _forward(frame: str | bytes, server: Any, socket: ServerConnection, spoiler: Fault) -> None:

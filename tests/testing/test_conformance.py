@@ -144,6 +144,46 @@ def take(event: Event) -> None:
     del event["error"]
 
 
+class Deaf(Fault):
+    """As a server that computes in its event loop."""
+
+    deaf = True
+
+
+class LimitsAfterTranscripts(Fault):
+    """A transcription session that counts tokens aloud, as a response would."""
+
+    def to_client(self, event: Event) -> list[Event]:
+        limits = {"type": "rate_limits.updated", "event_id": "event_limits", "rate_limits": []}
+        return [event, limits] if event["type"] == TRANSCRIBED else [event]
+
+
+class NoToolsOfItsOwn(Fault):
+    """Calls the session's tools, and nothing else."""
+
+    def __init__(self) -> None:
+        self._has_tools = True
+
+    def to_client(self, event: Event) -> list[Event]:
+        if event["type"] == "session.updated":
+            self._has_tools = bool(event["session"]["tools"])
+        if event["type"] == "response.done" and not self._has_tools:
+            return [{**event, "response": {**event["response"], "output": []}}]
+        return [event]
+
+
+def cancel_all(event: Event) -> None:
+    """A cancel that is one of everything."""
+    response = event["response"]
+    response.update(status="cancelled", status_details={"type": "cancelled", "reason": "client_cancelled"})
+
+
+def complete_aside(event: Event) -> None:
+    """An out-of-band response that was cancelled, it is not said by whom."""
+    if event["response"]["metadata"]:
+        event["response"]["status_details"]["reason"] = "turn_detected"
+
+
 def keep_whole(item: Event) -> None:
     """Truncation that cuts the audio and leaves the transcript, as some servers do."""
     for part in item["content"]:
@@ -156,6 +196,7 @@ def lenient(event: Event) -> list[Event]:
 
 
 DELTA = "response.output_audio.delta"
+TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 FAULTS: list[tuple[str, Callable[[], Fault], tuple[str, ...], tuple[str, str]]] = [
     ("no item.done", dropped("conversation.item.done"), ("text turn",), ("conversation.item.done", "item.id")),
     (
@@ -283,6 +324,92 @@ FAULTS: list[tuple[str, Callable[[], Fault], tuple[str, ...], tuple[str, str]]] 
         changed(DELTA, lambda event: event.update(delta="AAAA" * 1600)),
         ("audio turn",),
         (DELTA, "delta"),
+    ),
+    (
+        "overrides that stay",
+        changed("session.updated", lambda event: event["session"].update(output_modalities=["text"])),
+        ("overrides",),
+        ("session.updated", "session"),
+    ),
+    (
+        "a modality that stays",
+        changed("response.created", lambda event: event["response"].update(output_modalities=["text"])),
+        ("overrides",),
+        ("response.created", "output_modalities"),
+    ),
+    (
+        "cancelled answers kept whole",
+        lambda: Swallowed("conversation.item.truncate", ack_only),
+        ("cancel",),
+        ("conversation.item.truncated", "audio_end_ms"),
+    ),
+    ("one cancel for all", changed("response.done", cancel_all), ("cancel aside",), ("response.done", "")),
+    (
+        "cancelled by nobody",
+        changed("response.done", complete_aside),
+        ("cancel aside",),
+        ("response.done", "response.status"),
+    ),
+    ("no pong", Deaf, ("alive while it speaks",), ("(ping)", "")),
+    (
+        "no prefix",
+        changed("input_audio_buffer.speech_started", lambda event: event.update(audio_start_ms=350)),
+        ("VAD settings",),
+        ("input_audio_buffer.speech_started", "audio_start_ms"),
+    ),
+    (
+        "its own silence",
+        changed("input_audio_buffer.speech_stopped", lambda event: event.update(audio_end_ms=2500)),
+        ("VAD settings",),
+        ("input_audio_buffer.speech_stopped", "audio_end_ms"),
+    ),
+    (
+        "speech that never stops",
+        dropped("input_audio_buffer.speech_stopped"),
+        ("transcription session with VAD",),
+        ("input_audio_buffer.*", ""),
+    ),
+    (
+        "limits of no response",
+        LimitsAfterTranscripts,
+        ("transcription session with VAD",),
+        ("response.created", ""),
+    ),
+    (
+        "settings not taken",
+        changed("session.updated", lambda event: event["session"].update(truncation="auto", tool_choice="auto")),
+        ("more settings",),
+        ("session.update", "truncation"),
+    ),
+    (
+        "everything taken",
+        changed("error", lambda event: take(event)),
+        ("more settings",),
+        ("session.update", "tracing"),
+    ),
+    (
+        "odd items taken",
+        changed("error", lambda event: event["error"].update(code=None)),
+        ("item kinds", "truncate"),
+        ("conversation.item.create", "item.*"),
+    ),
+    (
+        "text cut without a word",
+        changed("error", lambda event: event["error"].update(code="invalid_value")),
+        ("truncate",),
+        ("conversation.item.truncate", "item_id"),
+    ),
+    (
+        "a part that is not there",
+        changed("error", lambda event: event["error"].update(code=None)),
+        ("truncate",),
+        ("conversation.item.truncate", "content_index"),
+    ),
+    (
+        "tools of its own left out",
+        NoToolsOfItsOwn,
+        ("function call",),
+        ("response.create", "tool_choice"),
     ),
 ]
 

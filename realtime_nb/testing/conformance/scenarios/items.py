@@ -37,11 +37,15 @@ def text(words: str, kind: str = "input_text") -> dict[str, Any]:
     full("refused_audio", "conversation.item.create", "item", "assistant audio is refused: invalid_value"),
     full("refused_part", "conversation.item.create", "item", "a part that does not fit the role is refused"),
     full("unknown_kind", "conversation.item.create", "item.type", "an unknown kind is refused"),
+    full("extra", "conversation.item.create", "item.*", "an unknown parameter of an item: unknown_parameter"),
     core("pair", "conversation.item.done", "item", "equals conversation.item.added for a client's item"),
     core("status", "conversation.item.done", "item.status", "completed"),
 )
 async def kinds(trial: Trial) -> None:
     peer = await trial.open()
+    sent = await peer.send("conversation.item.create", item=message("user", text("Hello."), surprise=1))
+    problem = await peer.error(sent, "conversation.item.done")
+    trial.check("extra", problem.get("code") == "unknown_parameter", problem["frame"], f"code {problem.get('code')}")
     speech = base64.b64encode(trial.target.clip.samples[:24_000].tobytes()).decode()
     call_id = "call_conformance"
     accepted = {

@@ -11,7 +11,7 @@ from realtime_nb.audio.pcm import rms_dbfs
 from realtime_nb.audio.resample import resample
 from realtime_nb.testing.conformance.peer import Event, Peer
 from realtime_nb.testing.conformance.scenario import core, full, scenario
-from realtime_nb.testing.conformance.scenarios.speech import NO_VAD
+from realtime_nb.testing.conformance.scenarios.speech import NO_VAD, QUIET_S, TURN
 from realtime_nb.testing.conformance.trial import SILENCE_BEFORE_MS, Trial
 
 COMPLETED = "conversation.item.input_audio_transcription.completed"
@@ -91,6 +91,29 @@ async def transcription_session(trial: Trial) -> None:
 
 
 @scenario(
+    "transcription session with VAD",
+    full("turn", "input_audio_buffer.*", "", "started, stopped, committed, added, done"),
+    full("heard", COMPLETED, "item_id", "comes for the committed item, unasked"),
+    full("quiet", "response.created", "", "never comes, and no rate_limits.updated"),
+)
+async def transcription_vad(trial: Trial) -> None:
+    peer = await trial.connect(query={"intent": "transcription", "model": None})
+    await peer.until("session.created")
+    audio = {"input": {"transcription": TRANSCRIPTION, "turn_detection": {"type": "server_vad"}}}
+    await peer.send("session.update", session={"type": "transcription", "audio": audio})
+    await peer.until("session.updated")
+    await trial.hear(peer, trial.speech())
+    completed = await peer.until(COMPLETED)
+    names = tuple(one["type"] for one in peer.events if one["type"] in TURN)[: len(TURN) - 1]
+    trial.check("turn", names == TURN[:-1], {"order": names}, "another order")
+    committed = peer.of("input_audio_buffer.committed")
+    trial.check("heard", completed["item_id"] in [one["item_id"] for one in committed], completed)
+    await peer.quiet(QUIET_S)
+    more = peer.first("response.created", "rate_limits.updated")
+    trial.check("quiet", more is None, more)
+
+
+@scenario(
     "G.711 mu-law",
     full("in", "input_audio_buffer.append", "audio", "8 bytes a millisecond, found where it is spoken"),
     full("out", "response.output_audio.delta", "delta", "is mu-law: as long as its words, and sound"),
@@ -139,6 +162,6 @@ async def _g711(trial: Trial, name: str, encode: Codec, decode: Codec) -> None:
     trial.check("out", plausible and -45 < level < -3, None, f"{a_second:.1f} s for {words} words at {level:.0f} dBFS")
 
 
-SCENARIOS = (transcription, transcription_session, mulaw, alaw)
+SCENARIOS = (transcription, transcription_session, transcription_vad, mulaw, alaw)
 
 __all__ = ["NO_VAD", "SCENARIOS"]

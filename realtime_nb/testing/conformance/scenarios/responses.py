@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 from collections.abc import Iterable
 
 import numpy as np
 
-from realtime_nb.testing.conformance.peer import Event, Peer
+from realtime_nb.testing.conformance.peer import Event, Peer, of_response
 from realtime_nb.testing.conformance.scenario import core, full, scenario
 from realtime_nb.testing.conformance.trial import NotApplicable, Trial
 
 LONG = "Repeat this word for word, to the very end: " + "the waves come in, and the waves go out, " * 30
 """A language model repeats it; an engine that echoes what it hears does so too."""
+
+PONG_S = 5.0
+"""Common clients hang up after 20 s without a pong."""
 
 TEXT_ORDER = (
     *("response.created", "response.output_item.added", "conversation.item.added", "response.content_part.added"),
@@ -150,6 +155,7 @@ async def begin_long(trial: Trial, peer: Peer) -> str:
     core("cancelled", "response.done", "response.status", "cancelled, reason client_cancelled"),
     core("item", "response.output_item.done", "item.status", "incomplete where the answer was cut"),
     core("kept", "conversation.item.retrieve", "item_id", "what was said before the cancel stays in the conversation"),
+    core("cut", "conversation.item.truncated", "audio_end_ms", "and can be cut to what was heard"),
     full("usage", "response.done", "response.usage", "counts what was made of a cancelled response"),
     core("idle", "response.cancel", "", "nothing in progress: response_cancel_not_active"),
     full("unknown", "response.cancel", "response_id", "unknown: response_cancel_not_active"),
@@ -195,9 +201,96 @@ async def _cancel_running(trial: Trial, peer: Peer) -> None:
         await peer.send("conversation.item.retrieve", item_id=items[-1]["item"]["id"])
         got = await peer.until("conversation.item.retrieved")
         trial.check("kept", got["item"]["id"] == items[-1]["item"]["id"], got)
+        await _cut_cancelled(trial, peer, items[-1]["item"]["id"])
         return
-    for key in ("cancelled", "item", "usage", "kept"):
+    for key in ("cancelled", "item", "usage", "kept", "cut"):
         trial.not_tested(key, "the server ends responses before they can be cancelled")
+
+
+async def _cut_cancelled(trial: Trial, peer: Peer, item_id: str) -> None:
+    heard_ms = len(peer.audio(item_id)) // 48 // 2
+    if not heard_ms:
+        trial.not_tested("cut", "it was cancelled before its first sound")
+        return
+    await peer.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=heard_ms)
+    await peer.until("conversation.item.truncated")
+    await peer.send("conversation.item.retrieve", item_id=item_id)
+    got = await peer.until("conversation.item.retrieved")
+    left_ms = len(base64.b64decode(got["item"]["content"][0].get("audio") or "")) / 48
+    trial.check("cut", heard_ms - 100 <= left_ms <= heard_ms, got, f"{left_ms:.0f} ms are left, not {heard_ms}")
+
+
+@scenario(
+    "cancel aside",
+    full("aside", "response.done", "response.status", "an out-of-band response is cancelled by its id"),
+    full("main", "response.done", "", "and the conversation's own goes on to its end"),
+)
+async def cancel_aside(trial: Trial) -> None:
+    peer = await trial.open()
+    await trial.say(peer, LONG)
+    await peer.send("response.create", response={"output_modalities": ["audio"]})
+    question = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": LONG}]}
+    aside = {"conversation": "none", "input": [question], "output_modalities": ["audio"], "metadata": {"aside": "1"}}
+    await peer.send("response.create", response=aside)
+    created = await peer.until("response.created", where=lambda one: bool(one["response"].get("metadata")))
+    peer.expect_error(await peer.send("response.cancel", response_id=created["response"]["id"]))
+    while len(peer.of("response.done")) < 2:
+        await peer.until("response.done")
+    done = {bool(one["response"].get("metadata")): one for one in peer.of("response.done")}
+    if done[True]["response"]["status"] == "completed":
+        raise NotApplicable("the server ends responses before they can be cancelled")
+    right = done[True]["response"]["status_details"].get("reason") == "client_cancelled"
+    trial.check("aside", right and done[True]["response"]["status"] == "cancelled", done[True])
+    trial.check("main", done[False]["response"]["status"] == "completed", done[False])
+
+
+@scenario(
+    "overrides",
+    core("own", "response.created", "response", "shows the modality and the token limit of this response"),
+    core("session", "session.updated", "session", "is not changed by a response's own settings"),
+    core("back", "response.created", "output_modalities", "of the next response is the session's again"),
+)
+async def overrides(trial: Trial) -> None:
+    peer = await trial.open()
+    before = peer.events[0]["session"]
+    await trial.say(peer, "Say hello in one short sentence.")
+    await trial.respond(peer, output_modalities=["text"], max_output_tokens=99, instructions="Be brief.", tools=[])
+    created = peer.of("response.created")[-1]
+    shown = created["response"]["output_modalities"], created["response"]["max_output_tokens"]
+    trial.check("own", shown == (["text"], 99), created)
+    after = await trial.update(peer)
+    kept = ("instructions", "output_modalities", "max_output_tokens", "tools", "audio")
+    changed = [name for name in kept if after.get(name) != before.get(name)]
+    trial.check("session", not changed, peer.events[-1], f"changed: {', '.join(changed)}")
+    await trial.say(peer, "And once more.")
+    await trial.respond(peer)
+    created = peer.of("response.created")[-1]
+    trial.check("back", created["response"]["output_modalities"] == before["output_modalities"], created)
+
+
+@scenario(
+    "alive while it speaks",
+    core("pong", "(ping)", "", f"is answered within {PONG_S:g} s during a response"),
+    core("update", "session.updated", "", "and so is session.update"),
+)
+async def alive(trial: Trial) -> None:
+    peer = await trial.open()
+    response_id = await begin_long(trial, peer)
+    await peer.until("response.output_audio.delta", "response.done")
+    ponging = asyncio.create_task(peer.transport.ping())
+    try:
+        await peer.send("session.update", session={"type": "realtime", "instructions": "Go on."})
+        await peer.until("session.updated", patience_s=PONG_S)
+        trial.check("update", True)
+        while not ponging.done():  # what is not read holds up the pong
+            await peer.next(PONG_S)
+        trial.check("pong", await ponging < PONG_S, None, f"it took {await ponging:.1f} s")
+    except TimeoutError:
+        trial.check("pong", False, None, "it was not")
+    finally:
+        ponging.cancel()
+    if not any(of_response(response_id)(one) for one in peer.of("response.done")):
+        peer.expect_error(await peer.send("response.cancel", response_id=response_id))
 
 
 @scenario(
@@ -268,4 +361,7 @@ async def token_limit(trial: Trial) -> None:
     trial.check("session", response["status"] == "incomplete", peer.of("response.done")[-1])
 
 
-SCENARIOS = (text_turn, audio_turn, one_active, cancel, out_of_band, token_limit)
+SCENARIOS = (
+    *(text_turn, audio_turn, overrides, one_active, cancel, cancel_aside),
+    *(alive, out_of_band, token_limit),
+)

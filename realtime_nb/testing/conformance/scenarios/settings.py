@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from realtime_nb.testing.conformance.scenario import core, full, scenario
+from realtime_nb.testing.conformance.scenarios.responses import begin_long
 from realtime_nb.testing.conformance.trial import Trial
 
 TOOL = {"type": "function", "name": "look_up", "description": "Look something up.", "parameters": {"type": "object"}}
@@ -100,6 +101,52 @@ async def refused(trial: Trial) -> None:
 
 
 @scenario(
+    "more settings",
+    full("truncation", "session.update", "truncation", "auto, disabled or a ratio is shown as it was set"),
+    full("choice", "session.update", "tool_choice", "none, required or one function is shown as it was set"),
+    full("include", "session.update", "include", "is shown as it was set"),
+    full("noise", "session.update", "noise_reduction", "is shown as it was set, or null where there is none"),
+    full("limit", "session.update", "max_output_tokens", "a number is shown as it was set; 0 and 5,000 are refused"),
+    full("ratio", "session.update", "retention_ratio", "beyond 0 to 1 is refused"),
+    full("tracing", "session.update", "tracing", "cannot be changed once it is on"),
+    full("speed", "session.update", "audio.output.speed", "cannot be changed during a response"),
+)
+async def more_settings(trial: Trial) -> None:
+    peer = await trial.open(tools=[TOOL])
+    named = {"type": "function", "name": "look_up"}
+    ratio = {"type": "retention_ratio", "retention_ratio": 0.8}
+    shown: tuple[tuple[str, str, Any], ...] = (
+        *(("truncation", "truncation", value) for value in ("disabled", ratio, "auto")),
+        *(("choice", "tool_choice", value) for value in ("none", "required", named, "auto")),
+        ("include", "include", ["item.input_audio_transcription.logprobs"]),
+        ("limit", "max_output_tokens", 99),
+        ("tracing", "tracing", "auto"),
+    )
+    for key, name, value in shown:
+        now = await trial.update(peer, **{name: value})
+        kept = {part: now[name].get(part) for part in value} if isinstance(value, dict) else now.get(name)
+        trial.check(key, kept == value, peer.events[-1], f"{name} is {now.get(name)!r}, not {value!r}")
+    now = await trial.update(peer, audio={"input": {"noise_reduction": {"type": "near_field"}}})
+    reduction = now["audio"]["input"].get("noise_reduction")
+    trial.check("noise", reduction is None or reduction.get("type") == "near_field", peer.events[-1])
+
+    async def refuse(key: str, **session: Any) -> None:
+        problem = await peer.error(
+            await peer.send("session.update", session={"type": "realtime", **session}), "session.updated"
+        )
+        trial.check(key, problem.get("code"), problem["frame"], "it was accepted")
+
+    for tokens in (0, 5000):
+        await refuse("limit", max_output_tokens=tokens)
+    await refuse("ratio", truncation={"type": "retention_ratio", "retention_ratio": 1.5})
+    await refuse("tracing", tracing={"workflow_name": "another"})
+    await trial.update(peer, max_output_tokens="inf", tool_choice="none")
+    response_id = await begin_long(trial, peer)
+    await refuse("speed", audio={"output": {"speed": 1.2}})
+    peer.expect_error(await peer.send("response.cancel", response_id=response_id))
+
+
+@scenario(
     "voice lock",
     full("before", "session.update", "audio.output.voice", "may change before anything was said"),
     full("locked", "session.update", "audio.output.voice", "cannot_update_voice after assistant audio"),
@@ -121,4 +168,4 @@ async def voice_lock(trial: Trial) -> None:
     trial.check("kept", now["instructions"] != "Discarded." and now["audio"]["output"]["voice"] == "echo", now)
 
 
-SCENARIOS = (merge, refused, voice_lock)
+SCENARIOS = (merge, refused, more_settings, voice_lock)

@@ -95,6 +95,30 @@ def _user_item(trial: Trial, peer: Peer, started: Event) -> None:
 
 
 @scenario(
+    "VAD settings",
+    full("prefix", "input_audio_buffer.speech_started", "audio_start_ms", "is earlier by prefix_padding_ms"),
+    full("silence", "input_audio_buffer.speech_stopped", "audio_end_ms", "is later by silence_duration_ms"),
+)
+async def vad_settings(trial: Trial) -> None:
+    short = await _marks(trial, prefix_padding_ms=0, silence_duration_ms=200)
+    long = await _marks(trial, prefix_padding_ms=300, silence_duration_ms=900)
+    by_ms = short[0]["audio_start_ms"] - long[0]["audio_start_ms"]
+    trial.check("prefix", abs(by_ms - 300) <= EARLY_MS, long[0], f"earlier by {by_ms} ms, not by 300")
+    by_ms = long[1]["audio_end_ms"] - short[1]["audio_end_ms"]
+    trial.check("silence", abs(by_ms - 700) <= EARLY_MS, long[1], f"later by {by_ms} ms, not by 700")
+
+
+async def _marks(trial: Trial, **settings: Any) -> tuple[Event, Event]:
+    """Return where the server says that the clip's first speech begins and its last one ends."""
+    peer = await trial.open(audio=detection(create_response=False, **settings))
+    await trial.hear(peer, trial.speech())
+    await peer.until("input_audio_buffer.speech_stopped")
+    await peer.quiet(QUIET_S)
+    started = peer.of("input_audio_buffer.speech_started")
+    return started[0], peer.of("input_audio_buffer.speech_stopped")[-1]
+
+
+@scenario(
     "VAD without response",
     full("committed", "input_audio_buffer.committed", "", "create_response false: the turn is committed"),
     full("silent", "response.created", "", "and no response is made"),
@@ -274,6 +298,6 @@ async def _ends_early(appending: Any) -> AsyncIterator[None]:
 
 
 SCENARIOS = (
-    *(vad_turn, vad_only, semantic, push_to_talk, input_buffer),
+    *(vad_turn, vad_settings, vad_only, semantic, push_to_talk, input_buffer),
     *(barge_in, no_interruption, idle_timeout),
 )

@@ -36,6 +36,7 @@ ORDER = (
     core("answer", "response.create", "", "after function_call_output: an answer in words"),
     full("none", "response.create", "tool_choice", "none: no call"),
     full("disabled", "response.create", "tools", "[] switches the session's tools off"),
+    full("own", "response.create", "tool_choice", "tools of one response, and one of them by name: it is called"),
 )
 async def function_call(trial: Trial) -> None:
     peer = await trial.open(tools=[WEATHER], tool_choice="required", output_modalities=["text"])
@@ -73,6 +74,12 @@ async def function_call(trial: Trial) -> None:
     trial.check("none", "function_call" not in _kinds(answer), peer.of("response.done")[-1])
     answer = await trial.respond(peer, tools=[], tool_choice="auto")
     trial.check("disabled", "function_call" not in _kinds(answer), peer.of("response.done")[-1])
+    await trial.update(peer, tools=[], tool_choice="auto")
+    await trial.say(peer, "What is the weather in Paris today?")
+    named = {"type": "function", "name": WEATHER["name"]}
+    answer = await trial.respond(peer, tools=[WEATHER], tool_choice=named)
+    called = [one.get("name") for one in answer.get("output") or [] if one.get("type") == "function_call"]
+    trial.check("own", called == [WEATHER["name"]], peer.of("response.done")[-1])
 
 
 def _kinds(response: dict[str, Any]) -> list[str]:

@@ -22,6 +22,8 @@ TRUNCATED = "conversation.item.truncated"
     core("forgotten", "response.create", "", "later responses read the shorter item (by their input tokens)"),
     full("twice", "conversation.item.truncate", "audio_end_ms", "cannot grow the item again"),
     full("user", "conversation.item.truncate", "item_id", "of a user's item: an error"),
+    full("text", "conversation.item.truncate", "item_id", "of an answer without sound: unsupported_content_type"),
+    full("index", "conversation.item.truncate", "content_index", "of a part that there is not: an error"),
     core("next", "response.create", "", "works afterwards"),
 )
 async def truncate(trial: Trial) -> None:
@@ -55,7 +57,12 @@ async def truncate(trial: Trial) -> None:
     user = await trial.say(peer, "Thank you.")
     problem = await peer.error(await _truncate(peer, user["item"]["id"], 100), TRUNCATED)
     trial.check("user", problem.get("code"), problem["frame"])
+    beyond = {"item_id": item_id, "content_index": 1, "audio_end_ms": 100}
+    problem = await peer.error(await peer.send("conversation.item.truncate", **beyond), TRUNCATED)
+    trial.check("index", problem.get("code"), problem["frame"])
     after = await trial.respond(peer, output_modalities=["text"])
+    problem = await peer.error(await _truncate(peer, after["output"][0]["id"], 100), TRUNCATED)
+    trial.check("text", problem.get("code") == "unsupported_content_type", problem["frame"])
     trial.check("next", after["status"] == "completed", peer.of("response.done")[-1])
 
 
