@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, ClassVar
 
 from realtime_nb.audio import AudioClip
@@ -24,6 +24,8 @@ LONGEST_INPUT = 4096
 PARALLEL_SENTENCES = 3
 """Requests to the voice under way at once: the sentence being heard and those after it."""
 QUEUED_CHUNKS = 2048
+QUEUED_SENTENCES = 1024
+"""Written and not heard yet; a voice that lags behind must not look like a slow chat model."""
 
 
 class ChainPipeline(HeardHere):
@@ -105,12 +107,22 @@ class StreamingChainPipeline(ChainPipeline):
     connections: ClassVar[int] = 1 + PARALLEL_SENTENCES
 
     async def _reply(self, turn: TurnRun, messages: list[dict[str, Any]], answer: ChatAnswer) -> None:
-        sentences: asyncio.Queue[asyncio.Queue[_Chunk] | None] = asyncio.Queue(PARALLEL_SENTENCES)
+        sentences: asyncio.Queue[asyncio.Queue[_Chunk] | None] = asyncio.Queue(QUEUED_SENTENCES)
+        voices = asyncio.Semaphore(PARALLEL_SENTENCES)
         failure: StageFailed | None = None
+
+        async def speak(sentence: str) -> None:
+            if sentence.strip():
+                turn.reach("text_ready")
+                chunks: asyncio.Queue[_Chunk] = asyncio.Queue(QUEUED_CHUNKS)
+                await sentences.put(chunks)
+                group.create_task(self._fetch(sentence.strip(), chunks, voices), name="pipeline sentence")
+
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._speak_in_order(turn, sentences), name="pipeline voice")
-                await self._think(turn, messages, answer, sentences, group)
+                await self._think(turn, messages, answer, speak)
+                await sentences.put(None)
         except* StageFailed as failures:
             failure = _first(failures)
         if failure is not None:
@@ -121,18 +133,9 @@ class StreamingChainPipeline(ChainPipeline):
         turn: TurnRun,
         messages: list[dict[str, Any]],
         answer: ChatAnswer,
-        sentences: asyncio.Queue[asyncio.Queue[_Chunk] | None],
-        group: asyncio.TaskGroup,
+        speak: Callable[[str], Awaitable[None]],
     ) -> None:
         splitter = SentenceSplitter()
-
-        async def speak(sentence: str) -> None:
-            if sentence.strip():
-                turn.reach("text_ready")
-                chunks: asyncio.Queue[_Chunk] = asyncio.Queue(QUEUED_CHUNKS)
-                await sentences.put(chunks)
-                group.create_task(self._fetch(sentence.strip(), chunks), name="pipeline sentence")
-
         async with stage(self._servers["chat"], self.timeouts.chat_s):
             async with contextlib.aclosing(self._chat(turn).deltas(messages, answer)) as deltas:
                 async for delta in deltas:
@@ -143,11 +146,11 @@ class StreamingChainPipeline(ChainPipeline):
                         for sentence in splitter.push(delta.content):
                             await speak(sentence)
             await speak(splitter.flush())
-        await sentences.put(None)
 
-    async def _fetch(self, sentence: str, chunks: asyncio.Queue[_Chunk]) -> None:
-        async for chunk in self._voice(sentence):
-            await chunks.put(chunk)
+    async def _fetch(self, sentence: str, chunks: asyncio.Queue[_Chunk], voices: asyncio.Semaphore) -> None:
+        async with voices:
+            async for chunk in self._voice(sentence):
+                await chunks.put(chunk)
         await chunks.put(None)
 
     async def _speak_in_order(self, turn: TurnRun, sentences: asyncio.Queue[asyncio.Queue[_Chunk] | None]) -> None:

@@ -18,6 +18,7 @@ from realtime_nb.engines.base import ChatRequest, ToolCall
 from realtime_nb.engines.scripted import ScriptedCrash, ScriptedDelays
 from realtime_nb.errors import AuthenticationFailed, ConfigurationError, ConnectionRefused, RealtimeError
 from realtime_nb.pipelines.base import Finished, PipelineTurn, Spoken, StartedOver, ToolUse, collect
+from realtime_nb.pipelines.chain import PARALLEL_SENTENCES
 from realtime_nb.pipelines.factory import pipeline, pipelines
 from realtime_nb.pipelines.stage_server import StageEndpoint
 from realtime_nb.pipelines.turn_pipeline import Timeouts, TurnPipeline
@@ -239,6 +240,17 @@ async def test_a_stage_that_takes_too_long_is_timed_out() -> None:
         assert "speech_stopped" in turn.marks.moments
 
 
+async def test_a_voice_that_hangs_is_not_blamed_on_the_chat_model() -> None:
+    answer = " ".join(f"This is the sentence with number {number} of them." for number in range(9))
+    options = {"timeouts": Timeouts(chat_s=5.0, speech_s=7.0)}
+    stuck = ScriptedDelays(first_audio_ms=60_000)
+    async with made("chain-streaming", replies=[("", answer)], delays=stuck, options=options) as (found,):
+        turn = await collect(found, CLIP)
+    assert turn.status == "timed_out"
+    assert turn.error is not None
+    assert turn.error.startswith("The voice at embedded did not finish")
+
+
 async def test_closing_the_events_stops_the_work_and_leaves_the_history() -> None:
     async def listen_a_little(each: TurnPipeline) -> None:
         async with contextlib.aclosing(each.run(CLIP)) as events:
@@ -250,6 +262,26 @@ async def test_closing_the_events_stops_the_work_and_leaves_the_history() -> Non
         await asyncio.gather(*map(listen_a_little, found))
         turns = await all_of(found)
     assert {turn.said for turn in turns} == {"Turn 1."}
+
+
+async def test_no_more_sentences_are_spoken_at_once_than_connections_are_warm() -> None:
+    answer = " ".join(f"This is the sentence with number {number} of them." for number in range(9))
+    async with made("chain-streaming", replies=[("", answer)]) as (found,):
+        voice, under_way, most = found._voice, 0, 0  # type: ignore[attr-defined]
+
+        async def counted(text: str) -> AsyncIterator[Any]:
+            nonlocal under_way, most
+            under_way, most = under_way + 1, max(most, under_way + 1)
+            try:
+                async for chunk in voice(text):
+                    yield chunk
+            finally:
+                under_way -= 1
+
+        found._voice = counted  # type: ignore[attr-defined]
+        turn = await collect(found, CLIP)
+    assert turn.said == answer
+    assert most == PARALLEL_SENTENCES
 
 
 async def test_a_pause_longer_than_the_hold_starts_the_answer_over() -> None:
