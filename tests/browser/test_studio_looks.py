@@ -44,7 +44,7 @@ READ = [
 
 @pytest.fixture(scope="module")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return speech_wav(tmp_path_factory.mktemp("microphone") / "speech.wav", "order_status", before_ms=300)
+    return speech_wav(tmp_path_factory.mktemp("microphone") / "speech.wav", "order_status")
 
 
 @pytest.fixture(scope="module")
