@@ -44,7 +44,7 @@ class Manifest(msgspec.Struct, kw_only=True):
         engine: what really computed, as the server or the session says.
         machine: operating system, processor and count of cores.
         ended: why the session ended; None while it runs or when it was cut off.
-        dropped: things that were not written because the disk was too slow.
+        dropped: things that were not written, because the disk was too slow or they were too odd.
         failure: why writing stopped before the session did.
         notes: what else a reader should know.
         redacted: what was left out on purpose.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -13,23 +14,14 @@ REMOVED = "(removed)"
 MIN_SECRET_CHARACTERS = 8
 """Shorter values are not searched for: they would be found inside ordinary words."""
 MAX_KNOWN = 256
-SECRET_KEYS = frozenset(
-    {
-        *("authorization", "proxy_authorization", "headers", "cookie", "set_cookie", "x_api_key", "api_key", "apikey"),
-        *(
-            "openai_api_key",
-            "client_secret",
-            "secret",
-            "secret_key",
-            "password",
-            "passwd",
-            "credentials",
-            "private_key",
-        ),
-        *("token", "access_token", "refresh_token", "id_token", "auth_token", "bearer_token", "ephemeral_key"),
-    }
+SECRET_KEYS = frozenset({"headers", "cookie", "setcookie", "token", "secret", "passwd", "pwd", "idtoken"})
+"""Names under which a value is removed wherever it stands. Case, `-` and `_` do not count."""
+SECRET_ENDINGS = (
+    *("authorization", "apikey", "accesskey", "secretkey", "privatekey", "ephemeralkey", "password", "passphrase"),
+    *("credential", "credentials", "clientsecret"),
+    *("accesstoken", "refreshtoken", "authtoken", "bearertoken", "sessiontoken", "securitytoken"),
 )
-"""Names under which a value is removed wherever it stands (`-` counts as `_`)."""
+"""And names that end so."""
 SCHEMA_KEYS = frozenset({"type", "description", "title", "format", "minLength", "maxLength", "pattern", "items"})
 _MEDIA_TYPE = re.compile(
     r"(?:application|audio|font|image|message|model|multipart|text|video)/[a-z][a-z0-9.+-]*(?:\s*;.*)?"
@@ -37,14 +29,14 @@ _MEDIA_TYPE = re.compile(
 """Values of harmless headers; removed with the others, and not searched for elsewhere."""
 _LOOKS = re.compile(
     r"(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?i:\b(?:authorization|api[-_]?key)[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer|token)\s+)?)[A-Za-z0-9._~+/=-]{8,}"
     r"|\bek_[A-Za-z0-9_-]{8,}|\b[sr]k-[A-Za-z0-9_-]{16,}"
     r"|\bhf_[A-Za-z0-9]{20,}|\bgh[pousr]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{16}\b"
+    r"|\bAIza[A-Za-z0-9_-]{30,}|\bgsk_[A-Za-z0-9]{20,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
     r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*"
 )
 _USERINFO = re.compile(r"(\w://)[^/\s@\"'<>]+@")
-_QUERY = re.compile(
-    r"(?i)([?&](?:api[-_]?key|key|(?:access_|auth_)?token|secret|sig(?:nature)?|password)=)[^&\s\"'<>#]+"
-)
+_QUERY = re.compile(r"(?i)([?&][\w-]*(?:key|token|secret|sig|signature|password|pwd|credential)=)[^&\s\"'<>#]+")
 
 
 class Scrubber:
@@ -83,8 +75,8 @@ class Scrubber:
         text = self.known_out(text)
         text = _LOOKS.sub(REMOVED, text)
         if "://" in text:
-            text = _QUERY.sub(rf"\1{REMOVED}", _USERINFO.sub(r"\1", text))
-        return text
+            text = _USERINFO.sub(r"\1", text)
+        return _QUERY.sub(rf"\1{REMOVED}", text) if "=" in text else text
 
     def known_out(self, text: str) -> str:
         """Return a text without the secrets that are known by value: enough for base64 audio."""
@@ -138,10 +130,15 @@ def bare_url(url: str) -> str:
 
 def _is_secret(key: str, value: object, siblings: dict[str, Any]) -> bool:
     """Whether a value is secret by its name; a transcript's tokens and the schema of a tool's argument are not."""
-    name = key.lower().replace("-", "_")
-    if name not in SECRET_KEYS or (name == "token" and "logprob" in siblings):
+    if not _names_a_secret(key) or (key == "token" and "logprob" in siblings):
         return False
     return not (isinstance(value, dict) and "type" in value and value.keys() <= SCHEMA_KEYS)
+
+
+@functools.lru_cache(4096)
+def _names_a_secret(key: str) -> bool:
+    name = re.sub(r"[^a-z0-9]", "", key.lower())
+    return name in SECRET_KEYS or name.endswith(SECRET_ENDINGS)
 
 
 def _inner_json(text: str) -> Any:

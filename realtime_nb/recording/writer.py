@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.metadata
 import logging
 import os
@@ -28,6 +29,7 @@ from .stereo import StereoFile
 QUEUE_JOBS = 20_000
 FLUSH_EVERY_S = 0.2
 JOBS_PER_FLUSH = 1000
+TOO_DEEP = "(left out: nested too deeply to be searched for secrets)"
 PACKAGES = ("msgspec", "numpy", "websockets")
 
 logger = logging.getLogger(__name__)
@@ -61,7 +63,7 @@ class RecordingWriter:
         on_end: called once, on the writer's thread, when the files are complete.
 
     Attributes:
-        dropped: things thrown away because the disk was too slow; 0 in a good recording.
+        dropped: things not written, because the disk was too slow or they were too odd; 0 in a good recording.
         failure: why writing stopped, None while it goes well.
 
     Raises:
@@ -90,9 +92,9 @@ class RecordingWriter:
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE_JOBS)
         try:
             self._open()
-        except OSError as problem:
+        except (OSError, ValueError) as problem:
             raise ConfigurationError(
-                f"No recording can be written to {self.path}: {problem.strerror or problem}.",
+                f"No recording can be written to {self.path}: {getattr(problem, 'strerror', None) or problem}.",
                 what_now="Give a folder on a disk with room that you may write to.",
             ) from problem
         self._thread = threading.Thread(target=self._work, name="realtime_nb-recording", daemon=True)
@@ -104,9 +106,9 @@ class RecordingWriter:
             raise ConfigurationError(
                 f"{self.path} is not empty.", what_now="Give a new folder; a recording is never written over."
             )
+        self._events: BinaryIO = (self.path / EVENTS).open("xb")  # of two that found it empty, one gets it
         self._write_manifest()
         self._stereo = StereoFile(self.path / AUDIO)
-        self._events: BinaryIO = (self.path / EVENTS).open("ab")
         self._marks: BinaryIO = (self.path / MARKS).open("ab")
         self._index: BinaryIO = (self.path / INDEX).open("ab")
 
@@ -168,6 +170,8 @@ class RecordingWriter:
             while self._drain():
                 for file in (self._events, self._index, self._marks, self._stereo):
                     file.flush()
+                if os.fstat(self._events.fileno()).st_nlink == 0 and not self.path.exists():
+                    raise FileNotFoundError(errno.ENOENT, "the folder was deleted")
                 if self._jobs.empty():
                     self._ending.wait(FLUSH_EVERY_S)  # waking up for every event would cost more than writing it
         except OSError as failure:
@@ -191,8 +195,21 @@ class RecordingWriter:
                 job = self._jobs.get_nowait()
                 if job is None:
                     return False
-                job()
+                self._do(job)
         return True
+
+    def _do(self, job: Callable[[], None]) -> None:
+        """Run a job; one that is odd beyond expectation must not end the recording."""
+        try:
+            job()
+        except OSError:
+            raise
+        except Exception as problem:
+            self.dropped += 1
+            logger.exception("Something could not be written to the recording in %s.", self.path)
+            note = f"Something could not be written ({type(problem).__name__})."
+            if note not in self.manifest.notes:
+                self.manifest.notes.append(note)
 
     def _fail(self, failure: OSError) -> None:
         self.failure = failure
@@ -222,16 +239,18 @@ class RecordingWriter:
         self._offset += len(line)
 
     def _encoded(self, sequence: int, time_ns: int, direction: Literal["sent", "received"], frame: str) -> bytes:
+        raw = None
         try:
             event = msgspec.json.decode(frame)
+            if isinstance(event, dict):
+                event = redacted(self._scrubber.value(event), self.manifest.redacted)
         except msgspec.DecodeError:
             event = None
-        if isinstance(event, dict):
-            event = redacted(self._scrubber.value(event), self.manifest.redacted)
-            line = RecordedEvent(sequence=sequence, time_ns=time_ns, direction=direction, event=event)
-        else:
-            raw = "(redacted)" if self.manifest.redacted else self._scrubber.text(frame)
-            line = RecordedEvent(sequence=sequence, time_ns=time_ns, direction=direction, raw=raw)
+        except RecursionError:
+            event, raw = None, TOO_DEEP
+        if not isinstance(event, dict):
+            event, raw = None, "(redacted)" if self.manifest.redacted else raw or self._scrubber.text(frame)
+        line = RecordedEvent(sequence=sequence, time_ns=time_ns, direction=direction, event=event, raw=raw)
         return _encoder.encode(line) + b"\n"
 
     def _write_mark(self, name: str, time_ns: int, details: Mapping[str, Any]) -> None:

@@ -71,8 +71,11 @@ class Recording:
             ConfigurationError: there is none, or it cannot be read.
         """
         folder = Path(path)
-        if not folder.is_dir():
-            what = "is a file" if folder.exists() else "does not exist"
+        try:
+            what = "" if folder.is_dir() else "is a file" if folder.exists() else "does not exist"
+        except OSError as problem:  # a name that is too long
+            what = f"cannot be looked at: {problem.strerror}"
+        if what:
             raise ConfigurationError(f"{folder} {what}.", what_now="Give the folder that session.record() wrote.")
         if not any((folder / name).is_file() for name in (MANIFEST, EVENTS, AUDIO)):
             raise ConfigurationError(
@@ -299,7 +302,7 @@ def _manifest_notes(manifest: Manifest) -> list[str]:
     if manifest.failure is not None:
         notes.append(f"Writing stopped before the session did: {manifest.failure}")
     if manifest.dropped:
-        notes.append(f"The disk was too slow: {manifest.dropped} things were not written.")
+        notes.append(f"{manifest.dropped} things were not written; mostly that is a disk that was too slow.")
     if manifest.ended is None:
         notes.append("It was cut off: the session did not end it.")
     return notes

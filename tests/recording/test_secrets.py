@@ -115,3 +115,43 @@ def test_redaction_takes_sound_or_words() -> None:
     both = redacted(item, ["audio", "transcripts"])
     assert "AAAA" not in str(both)
     assert "hi" not in str(both)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "apiKey",
+        "X-Api-Key",
+        "accessToken",
+        "Proxy-Authorization",
+        "AWS_SECRET_ACCESS_KEY",
+        "sessionToken",
+        "db-password",
+    ],
+)
+def test_a_secret_is_known_by_its_name_in_any_writing(name: str) -> None:
+    arguments = msgspec.json.encode({"deep": [{name: "hunter2hunter2"}]}).decode()
+    cleaned = Scrubber().value({"item": {"arguments": arguments, "output": "it was hunter2hunter2"}})
+    assert "hunter2" not in str(cleaned)
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "input_tokens", "monkey", "key", "secretary", "tokens_per_minute"])
+def test_other_names_are_no_secrets(name: str) -> None:
+    assert Scrubber().value({name: "hunter2hunter2"}) == {name: "hunter2hunter2"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /v1?client_secret=hunter2hunter2&n=1",
+        "https://ann:hunter2hunter2@host/path",
+        "https://host/path?X-Amz-Signature=hunter2hunter2&X-Amz-Credential=hunter2",
+        "https://host/?subscription-key=hunter2hunter2#top",
+        "Authorization: Basic hunter2hunter2==",
+        "x-api-key: hunter2hunter2",
+        'curl -H "api-key:hunter2hunter2"',
+        "AIzahunter2hunter2hunter2hunter2hunter2hunter2",
+    ],
+)
+def test_a_secret_is_known_by_its_look_in_a_text(text: str) -> None:
+    assert "hunter2" not in Scrubber().text(text)

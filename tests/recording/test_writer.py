@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,3 +224,58 @@ def test_what_is_no_recording_is_said(tmp_path: Path) -> None:
         Recording.open(tmp_path)
     with pytest.raises(ConfigurationError, match="does not exist"):
         Recording.open(tmp_path / "nowhere")
+
+
+def test_what_is_nested_too_deeply_is_left_out_and_the_rest_is_written(tmp_path: Path) -> None:
+    recording = writer(tmp_path / "r")
+    deep = "[" * 700 + "]" * 700
+    recording.event(0, 1, "received", "x", f'{{"type": "x", "api_key": "hunter2hunter2", "a": {deep}}}')
+    arguments = msgspec.json.encode("[" * 9000 + "]" * 9000).decode()
+    recording.event(1, 2, "received", "x", f'{{"type": "x", "arguments": {arguments}}}')
+    recording.mark("tool", 3, {"output": object()})
+    add(recording, 2)
+    recording.close()
+    read = Recording.open(tmp_path / "r")
+    assert [line.raw is None for line in read.events()] == [False, False, True]
+    assert "hunter2" not in (tmp_path / "r" / EVENTS).read_text()
+    assert recording.failure is None
+    assert any("Something could not be written (TypeError)" in note for note in read.notes)
+
+
+def test_a_deleted_folder_is_told(tmp_path: Path) -> None:
+    failed = threading.Event()
+    recording = writer(tmp_path / "r", on_failure=lambda failure: failed.set())
+    add(recording, 0)
+    shutil.rmtree(tmp_path / "r")
+    assert failed.wait(20)
+    assert "deleted" in str(recording.failure)
+    recording.close()
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_folder_that_was_moved_goes_on(tmp_path: Path) -> None:
+    recording = writer(tmp_path / "r")
+    (tmp_path / "r").rename(tmp_path / "moved")
+    for number in range(3):
+        add(recording, number)
+    recording.close()
+    assert recording.failure is None
+    assert len(list(Recording.open(tmp_path / "moved").events())) == 3
+
+
+def test_of_two_that_want_one_folder_one_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "iterdir", lambda path: iter(()))  # both looked before either wrote
+    recording = writer(tmp_path / "r")
+    with pytest.raises(ConfigurationError, match="File exists"):
+        writer(tmp_path / "r")
+    add(recording, 0)
+    recording.close()
+    assert len(list(Recording.open(tmp_path / "r").events())) == 1
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_name_that_cannot_be_is_said(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="No recording can be written"):
+        writer(tmp_path / name)
+    with pytest.raises(ConfigurationError, match=r"does not exist|too long"):
+        Recording.open(tmp_path / name)

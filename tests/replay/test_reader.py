@@ -70,6 +70,15 @@ def test_a_damaged_index_costs_time_and_nothing_else(made: Path, tmp_path: Path,
     assert [turn.transcript for turn in recording.turns()] == [turn.transcript for turn in usual.turns()]
 
 
+def test_an_index_of_before_an_edit_is_not_believed(made: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(made, tmp_path / "copy")
+    events = (copy / "events.jsonl").read_text().replace("it is on its way", "it is lost", 1)
+    (copy / "events.jsonl").write_text(events.replace(" way", " path"))
+    recording = Recording.open(copy)
+    assert len(list(recording.events())) == len(Recording.open(made).event_file)
+    assert recording.notes == Recording.open(made).notes
+
+
 def test_a_recording_cut_anywhere_gives_what_is_there(made: Path, tmp_path: Path) -> None:
     whole = (made / "events.jsonl").read_bytes()
     for number, size in enumerate(np.linspace(0, len(whole), 7).astype(int).tolist()):
