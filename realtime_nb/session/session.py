@@ -342,9 +342,11 @@ class Session:
         first = turn = await turns.get(in_conversation=True)
         results = list(turn.tool_results)
         while self._owner.tools.pending(turn.response_id) or (turn.tool_results and turn.status == "completed"):
-            turn = await turns.get(in_conversation=True)
+            calls, turn = turn.tool_results, await turns.get(in_conversation=True)
+            while not _began_after(turn, calls):  # it answers somebody who spoke while they ran
+                turn = await turns.get(in_conversation=True)
             results += turn.tool_results
-        if turn is not first:
+        if turn is not first and not turn.user_item_ids:
             turn.tool_calls = [*first.tool_calls, *turn.tool_calls]
             turn.tool_results = results
             turn.user_item_ids, turn.user_transcript = first.user_item_ids, first.user_transcript
@@ -369,6 +371,11 @@ class Session:
         if len(clip.samples) == 0 or spoken_level_is_silent(clip):
             what = "holds no audio" if len(clip.samples) == 0 else "is silent"
             raise AudioError(f"The clip {what}.", what_now="Record again or choose another clip.")
+
+
+def _began_after(turn: Turn, calls: list[ToolResult]) -> bool:
+    began_ms = turn.marks.response_created_ms or 0.0
+    return all(call.ended_ms is not None and call.ended_ms <= began_ms for call in calls)
 
 
 def _transcribed(item_id: str) -> Callable[[object], bool]:

@@ -163,6 +163,7 @@ class ToolRunner:
         turn = self._owner.turns.turns.get(response_id)
         if turn is not None:
             turn.tool_results.append(result)
+            turn.calls_tools = True
         self._tasks[call_id] = self._owner.chore(self._work(self.toolbox[call.name], result, batch))
 
     async def _work(self, tool: Tool, result: ToolResult, batch: _Batch) -> None:

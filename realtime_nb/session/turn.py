@@ -70,6 +70,7 @@ class Turn:
         error: why it failed.
         tool_calls: functions that the model asked for.
         tool_results: how the calls that a tool of the session answered went.
+        calls_tools: some of its calls are a tool's of the session: a turn that speaks of their results follows.
         events: the wire events that belong to it, their audio left out (it is in `audio` and `user_audio`).
         marks: when things happened.
         cause: the turn whose tool calls it answers, None when it answers the user.
@@ -91,6 +92,7 @@ class Turn:
         self.error: RealtimeError | None = None
         self.tool_calls: list[FunctionCall] = []
         self.tool_results: list[ToolResult] = []
+        self.calls_tools = False
         self.events: list[LoggedEvent] = []
         self.marks = TurnMarks()
         self.cause: Turn | None = None
