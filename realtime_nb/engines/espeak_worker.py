@@ -146,7 +146,8 @@ class EspeakLibrary:
         words: list[TimedWord] = []
         if self._open_word is not None:
             word, start_s = self._open_word
-            words.append((word.strip(".,;:!?\"'()"), start_s, end_s))
+            if plain := word.strip(".,;:!?\"'()"):
+                words.append((plain, start_s, end_s))
             self._open_word = None
         if not self._held and not words:
             return True

@@ -27,6 +27,10 @@ _KEY_F0_SHIFT = ctypes.create_string_buffer(b"f0_shift")
 _FIRST_SEGMENT_START = b"daughter1.R:SylStructure.daughter1.daughter1.R:Segment.p.end"
 _LAST_SEGMENT_END = b"daughtern.R:SylStructure.daughtern.daughtern.R:Segment.end"
 
+_LETTERS = str.maketrans(
+    {"ß": "ss", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"}
+)
+
 _Pointer = ctypes.c_void_p
 
 
@@ -163,7 +167,7 @@ class FliteLibrary:
 
 def _ascii(sentence: str) -> bytes:
     """Return the sentence as flite reads it: letters without accents."""
-    return unicodedata.normalize("NFKD", sentence).encode("ascii", "ignore")
+    return unicodedata.normalize("NFKD", sentence.translate(_LETTERS)).encode("ascii", "ignore")
 
 
 def main(push: Push) -> VoiceWorker:

@@ -41,6 +41,9 @@ _SPOKEN = str.maketrans(
         "\\": " ",
     }
 )
+_AMOUNT = re.compile(r"([€£])\s?(\d[\d.,]*\d|\d)")
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+_STRAY_SPACE = re.compile(r" (?=[,.;:!?](?:\s|$))")
 _DEGREES = {"°C": " degrees Celsius", "°F": " degrees Fahrenheit", "°": " degrees"}
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _URL = re.compile(r"https?://(?:www\.)?([^\s/]+)\S*")
@@ -54,12 +57,13 @@ _WORD = re.compile(r"\w")
 
 def speakable(text: str) -> str:
     """Return the text without markup, emoji and control characters, with symbols as words; line breaks stay."""
-    text = _URL.sub(r"\1", _LINK.sub(r"\1", unicodedata.normalize("NFKC", text)))
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    text = _AMOUNT.sub(r"\2\1", _URL.sub(r"\1", _LINK.sub(r"\1", text)))
     for symbol, words in _DEGREES.items():
         text = text.replace(symbol, words)
     text = text.translate(_SPOKEN)
     kept = (char if char == "\n" or unicodedata.category(char)[0] in "LMNPZ" or char == "$" else " " for char in text)
-    lines = (" ".join(line.split()).replace(" ,", ",") for line in "".join(kept).split("\n"))
+    lines = (_STRAY_SPACE.sub("", " ".join(line.split())) for line in "".join(kept).split("\n"))
     return "\n".join(line for line in lines if line)
 
 

@@ -30,6 +30,8 @@ def test_sentences(text: str, expected: list[str]):
         ("20°C & 5 %", "20 degrees Celsius and 5 percent"),
         ("see [the docs](https://example.org/a) or https://www.example.org/b?c=1", "see the docs or example.org"),
         ("tab\there\x00", "tab here"),
+        ("€5 and £ 3.50, or €1,000.", "5 euros and 3.50 pounds, or 1,000 euros."),
+        ("soft\u00adware, zero\u200bwidth", "software, zerowidth"),
     ],
 )
 def test_markup_and_symbols_become_speech(text: str, expected: str):

@@ -79,10 +79,13 @@ class VoiceEngineContract:
         assert await spoken(synthesizer, " … 🙂 **  \n --- ") == []
 
     @pytest.mark.parametrize(
-        "text", ["café", "¿Qué? Ünïcode – “quoted”", "北京 is Beijing.", "a" * 600, "100 %", "x\x00y"]
+        "text",
+        ["café", "¿Qué? Ünïcode – “quoted”", "北京 is Beijing.", "a" * 600, "100 %", "x\x00y", "a@b.com", "Straße"],
     )
     async def test_odd_text_is_spoken_and_does_not_crash(self, synthesizer: WorkerSynthesizer, text: str):
-        assert len(joined(await spoken(synthesizer, text))) > 1_000
+        chunks = await spoken(synthesizer, text)
+        assert len(joined(chunks)) > 1_000
+        assert all(word.word for chunk in chunks for word in chunk.words)
 
     async def test_closing_the_iterator_stops_the_work_and_frees_the_voice(self, synthesizer: WorkerSynthesizer):
         async with aclosing(synthesizer.speak(LONG)) as chunks:
