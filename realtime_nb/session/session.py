@@ -341,7 +341,7 @@ class Session:
         """Wait for the turn, and through the turns that only call tools for the one that speaks of their results."""
         first = turn = await turns.get(in_conversation=True)
         results = list(turn.tool_results)
-        while self._owner.tools.pending(turn.response_id) or (turn.tool_results and turn.status == "completed"):
+        while self._owner.tools.pending(turn.response_id) or (turn.calls_tools and turn.status == "completed"):
             calls, turn = turn.tool_results, await turns.get(in_conversation=True)
             while not _began_after(turn, calls):  # it answers somebody who spoke while they ran
                 turn = await turns.get(in_conversation=True)

@@ -128,6 +128,19 @@ async def test_a_call_that_was_cut_short_is_not_run() -> None:
     assert server.received.count("response.create") == 2
 
 
+async def test_two_who_wait_for_the_same_answer_both_get_it_once() -> None:
+    async with talking(calling()) as session:
+        session.tool(lambda city: "sunny", name="weather")
+        await offered(session)
+        async with session._collect() as other, asyncio.timeout(10):
+            waiting = asyncio.create_task(session._answered(other))
+            turn = await session.ask("weather?")
+            assert await waiting is turn
+    assert [call.name for call in turn.tool_calls] == ["weather"]
+    assert [result.status for result in turn.tool_results] == ["completed"]
+    assert turn.user_transcript == "weather?"
+
+
 async def test_functions_that_never_return_leave_the_loop_its_threads(never: threading.Event) -> None:
     for _ in range(8):  # more than the loop's own pool has on a small machine
         turn = await asked(lambda city: never.wait(), timeout_s=0.02)
