@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from realtime_nb.errors import RealtimeError
-from realtime_nb.protocol.items import FunctionCallOutput
+from realtime_nb.protocol.items import FunctionCallOutput, item_text
 from realtime_nb.protocol.server_response import ServerResponse
 from realtime_nb.session.session import Session
 from realtime_nb.session.tool_runner import ToolResult, as_output
@@ -205,6 +205,32 @@ async def test_a_slow_call_is_bridged_by_its_filler() -> None:
         go.set()
         turn = await asking
     assert turn.transcript == "it said sunny"
+
+
+async def test_who_asks_while_a_call_runs_gets_an_answer_of_their_own() -> None:
+    arrived = asyncio.Event()
+
+    def reply(response: ServerResponse) -> Reply:
+        words = [item_text(item) for item in server.protocol.conversation]
+        return Reply(tool_call=("weather", "{}")) if words[-1] == "weather?" else Reply(text=f"re {words[-1]}")
+
+    server = ScriptedServer(reply)
+    async with talking(server) as session:
+
+        @session.tool
+        async def weather() -> str:
+            await arrived.wait()
+            return "sun"
+
+        await offered(session)
+        slow = asyncio.create_task(session.ask("weather?"))
+        await until(lambda: session.tool_calls)
+        quick = await session.ask("and you?")
+        assert (quick.transcript, quick.user_transcript, quick.tool_results) == ("re and you?", "and you?", [])
+        arrived.set()
+        turn = await slow
+        assert (turn.transcript, turn.user_transcript) == ("re sun", "weather?")
+        assert [result.output for result in turn.tool_results] == ["sun"]
 
 
 async def test_functions_that_are_not_ours_are_left_to_the_caller() -> None:
