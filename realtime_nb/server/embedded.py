@@ -28,12 +28,13 @@ async def embedded_server(engine: str = "offline", chat: str | ChatModel | None 
     key = (id(loop), engine, chat if isinstance(chat, str) else str(id(chat)) if chat else "")
     if key not in _servers:
         _servers[key] = loop.create_task(_start(engine, chat), name="realtime_nb embedded server")
-    try:
-        return await asyncio.shield(_servers[key])
-    except BaseException:
-        if _servers[key].done() and not _servers[key].cancelled() and _servers[key].exception() is not None:
-            del _servers[key]
-        raise
+        _servers[key].add_done_callback(lambda started: _forget_failure(key, started))
+    return await asyncio.shield(_servers[key])
+
+
+def _forget_failure(key: tuple[int, str, str], started: asyncio.Future[EmbeddedServer]) -> None:
+    if started.cancelled() or started.exception() is not None:
+        del _servers[key]
 
 
 async def _start(engine: str, chat: str | ChatModel | None) -> EmbeddedServer:
