@@ -30,6 +30,10 @@ class InputDecoder:
         """How much of what came in waits for the other half of its sample."""
         return len(self._odd)
 
+    def drop_half(self) -> None:
+        """Forget half a sample: the buffer that held it is gone, and the next one begins with a whole sample."""
+        self._odd = b""
+
     def decode(self, audio: bytes) -> Pcm16:
         """Return more audio, int16 at 16 kHz."""
         return self.resample(self.samples(audio))

@@ -133,6 +133,7 @@ class TurnTaking:
         self._forget_the_judgement()
         self._drop_draft()
         self._feed_held()
+        self._decoder.drop_half()
         self._utterance = None
         if self._detector is not None:
             self._detector.abandon()
@@ -145,6 +146,7 @@ class TurnTaking:
     def cleared(self) -> None:
         """The client threw the buffer away."""
         self._abandon()
+        self._decoder.drop_half()
         if self._detector is not None:
             self._detector.abandon()
 

@@ -12,6 +12,7 @@ from realtime_nb.audio.g711 import encode_alaw, encode_mulaw
 from realtime_nb.audio.resample import resample
 from realtime_nb.engines import scripted
 from realtime_nb.engines.base import ChatRequest, EngineSet, Pcm16, SynthesizedChunk
+from realtime_nb.engines.scripted.listening import ScriptedTranscriberStream
 from realtime_nb.errors import EngineCrashed
 from tests.server.talking import PATIENCE_S, Client, connected, serving, silence, tone, without
 
@@ -186,6 +187,22 @@ async def test_push_to_talk_commits_answers_and_hears_while_the_key_is_down() ->
         done = await client.until("response.output_audio_transcript.done")
         assert done["transcript"] == "You said: tell me a joke now please."
         assert "input_audio_buffer.speech_started" not in client.types
+
+
+@pytest.mark.parametrize("end", ["clear", "commit"])
+async def test_half_a_sample_is_gone_with_its_buffer(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Pcm16] = []
+    monkeypatch.setattr(ScriptedTranscriberStream, "feed", lambda _, pcm16: heard.append(pcm16))
+    quiet, steady = np.zeros(4800, np.int16), np.full(4800, 256, np.int16)
+    async with serving() as server, connected(server) as client:
+        await client.update(audio={"input": {"turn_detection": None}})
+        for audio, command in ((quiet.tobytes() + b"\0", end), (steady.tobytes(), "commit")):
+            await client.send("input_audio_buffer.append", audio=base64.b64encode(audio).decode())
+            await client.send(f"input_audio_buffer.{command}")
+        async with asyncio.timeout(PATIENCE_S):
+            while not heard or not heard[-1].any():
+                await asyncio.sleep(0)
+    assert set(heard[-1].tolist()) == {256}
 
 
 async def test_push_to_talk_needs_a_tenth_of_a_second() -> None:
