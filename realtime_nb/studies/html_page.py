@@ -24,7 +24,7 @@ figure svg { width: 100%; height: auto; }
 """
 METHOD = (
     "Voice-to-voice is the time from the true end of the user's speech to the first sample of the answer that can be "
-    "heard. Every clip was asked of every pipeline in randomised blocks, one run at a time. Averages are over runs "
+    "heard. Every clip was asked of every pipeline in randomised blocks, {order}. Averages are over runs "
     "that completed, were measured, and have no impossible span; all others are counted and listed below. Intervals "
     "are percentile bootstraps of the median with 9,999 resamples at 95 %, runs taken as independent: they speak of "
     "these clips on this machine at this hour. Ratios and differences are of pairs: the same clip in the same repeat."
@@ -37,13 +37,14 @@ def comparison_html(comparison: Comparison, *, title: str = "Voice-to-voice, com
     Raises:
         MissingExtra: SciPy is not installed.
     """
+    method = METHOD.format(order=comparison.provenance.at_once or "one run at a time")
     parts = [
         f"<h1>{escape(title)}</h1>",
         _wide(comparison.summary()),
         *(_section("Pairs", _list(estimates(comparison))) if len(comparison.pipelines) > 1 else ()),
         *_figures(comparison),
         *_section("What is in no average", _wide(comparison.missing())),
-        *_section("How it was measured", f"<p>{escape(METHOD)}</p>{_wide(_known(comparison))}"),
+        *_section("How it was measured", f"<p>{escape(method)}</p>{_wide(_known(comparison))}"),
     ]
     body = "\n".join(parts)
     return (

@@ -38,6 +38,7 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
         models: by name.
         endpoints: base URLs without secrets.
         simulated: what was simulated, in words.
+        at_once: which runs went on at the same time and so disturbed each other, "" when it was one at a time.
         stopped: why it ended early, "" when it did not.
     """
 
@@ -56,6 +57,7 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     simulated: tuple[str, ...] = ()
+    at_once: str = ""
     stopped: str = ""
 
     @property
@@ -84,6 +86,7 @@ class StudyProvenance(msgspec.Struct, frozen=True, kw_only=True):
             f"n = {self.n} runs" + (f" ({self.missing} missing)" if self.missing else ""),
             self.engines and ", ".join(self.engines),
             self.endpoints and f"at {', '.join(self.endpoints)}",
+            self.at_once,
             self.machine,
             self.load_line,
             f"realtime_nb {self.versions['realtime-nb']}" if "realtime-nb" in self.versions else "",
@@ -117,11 +120,18 @@ def with_rows(provenance: StudyProvenance, rows: Sequence[Row]) -> StudyProvenan
         n=len(ran),
         missing=len(rows) - len(ran),
         machine="; ".join(_distinct(row.machine for row in ran)) or provenance.machine,
+        at_once=on_workers(row.worker for row in ran) or provenance.at_once,
         engines=_distinct(row.engine for row in ran),
         models=_distinct(row.model for row in ran),
         endpoints=_distinct(row.endpoint for row in ran),
         simulated=_distinct(part for row in ran for part in row.simulated.split("; ")),
     )
+
+
+def on_workers(workers: Iterable[str]) -> str:
+    """Return that several processes did runs at once, "" when it was one."""
+    n = len(set(filter(None, workers)))
+    return f"on {n} workers at once" if n > 1 else ""
 
 
 def now() -> str:

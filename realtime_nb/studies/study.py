@@ -122,7 +122,8 @@ class Study:
 
         Args:
             client: a `distributed.Client` whose workers do the runs; None does them here. Workers need this package;
-                each starts its own embedded server.
+                each starts its own embedded server. Workers on one machine disturb each other's times: tables and
+                figures say how many there were.
             progress: a bar; None shows one where tqdm is installed.
 
         Raises:

@@ -17,7 +17,7 @@ from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.extras import load
 from realtime_nb.studies.parquet import Parts
 from realtime_nb.studies.plan import rounds_of
-from realtime_nb.studies.provenance import StudyProvenance
+from realtime_nb.studies.provenance import StudyProvenance, on_workers
 from realtime_nb.studies.rows import COLUMNS, Row
 from realtime_nb.studies.study_folder import read_head, read_missing
 from realtime_nb.studies.table import Table
@@ -93,7 +93,8 @@ class StudyResults:
             n = len(values[found])
             lines.append((*found, n, left_out[found], middle.value, middle.low, middle.high, *high))
         columns = (*by, "n", "left_out", "p50_ms", "low_ms", "high_ms", "p90_ms", "p95_ms")
-        return Table(columns, lines, title="voice-to-voice, ms", note=self.provenance().line)
+        interval = f"low and high are the {statistics.LEVEL:.0%} interval of p50, from n = {statistics.MIN_N} on"
+        return Table(columns, lines, title=f"voice-to-voice, ms; {interval}", note=self.provenance().line)
 
     def comparison(self, **where: Any) -> Comparison:
         """Return rows as a `Comparison`, in memory: those with these values, for example `network="4G"`.
@@ -109,7 +110,7 @@ class StudyResults:
 
     def provenance(self) -> StudyProvenance:
         """Return where the results come from, with what the rows say; reads a few columns."""
-        names = ("engine", "model", "endpoint", "simulated", "machine")
+        names = ("engine", "model", "endpoint", "simulated", "machine", "worker")
         texts: dict[str, dict[str, None]] = {name: {} for name in names}
         n = 0
         for values in self._parts.column(*texts):
@@ -125,6 +126,7 @@ class StudyResults:
             endpoints=tuple(texts["endpoint"]),
             simulated=tuple(texts["simulated"]),
             machine="; ".join(texts["machine"]) or self._head.provenance.machine,
+            at_once=on_workers(texts["worker"]),
         )
 
     def missing(self) -> Table:

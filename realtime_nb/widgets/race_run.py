@@ -22,6 +22,7 @@ __all__ = ["MAX_RACES", "RaceRun"]
 
 MAX_RACES = 100
 STUDY = "race (all at once)"
+AT_ONCE = "all pipelines at once"
 
 
 class RaceRun:
@@ -63,7 +64,9 @@ class RaceRun:
         """All races so far as a comparison; its lanes ran at the same time."""
         names = [lane.name for lane in self.lanes]
         made = provenance_now(pipelines=names, seed=0, repeats=self._raced, warmups=0)
-        return Comparison(self.rows, msgspec.structs.replace(made, created=self._created or made.created))
+        # The load is that of the race itself by now.
+        made = msgspec.structs.replace(made, created=self._created or made.created, at_once=AT_ONCE, load=None)
+        return Comparison(self.rows, made)
 
     async def run(self, races: int) -> list[list[PipelineTurn]]:
         """Race so many times and return the turns of each race. Cancelling stops every lane and leaves nothing behind.

@@ -9,6 +9,7 @@ from realtime_nb.errors import ConfigurationError, MissingExtra
 from realtime_nb.studies import comparison as comparison_module
 from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.figures.source import provenance_line
+from realtime_nb.studies.html_page import comparison_html
 from realtime_nb.studies.provenance import StudyProvenance
 from realtime_nb.studies.rows import COLUMNS, Row
 from tests.studies.made_rows import comparison, row
@@ -174,6 +175,18 @@ def test_a_busy_machine_is_said() -> None:
     assert "load at the start 1.4: A BUSY MACHINE" in repr(busy)
     assert "A BUSY MACHINE" in provenance_line(busy)
     assert not StudyProvenance(load=9.0).busy
+
+
+def test_runs_that_went_on_at_once_are_said() -> None:
+    alone = Comparison([row(worker="0"), row("chain", worker="0")])
+    assert alone.provenance.at_once == ""
+    assert "one run at a time" in comparison_html(alone)
+    several = Comparison([row(worker="0"), row("chain", worker="1")])
+    assert "on 2 workers at once" in several.provenance.line
+    assert "on 2 workers at once" in provenance_line(several)
+    html = comparison_html(several)
+    assert "one run at a time" not in html
+    assert "randomised blocks, on 2 workers at once" in html
 
 
 def test_nothing_at_all_is_still_a_table() -> None:

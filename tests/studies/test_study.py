@@ -355,6 +355,8 @@ def test_a_cluster_does_the_runs_and_says_which_worker(tmp_path: Path, client: A
     for each in rows:
         by_round.setdefault((each.block, each.clip), set()).add(each.worker)
     assert all(len(workers) == 1 for workers in by_round.values()), "pairs are of one machine"
+    n_workers = len({row.worker for row in rows})
+    assert ("on 2 workers at once" in repr(results)) == (n_workers == 2)
 
 
 @on_a_cluster

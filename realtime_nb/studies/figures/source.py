@@ -153,6 +153,7 @@ def provenance_line(comparison: Comparison, *, interval: str = "") -> str:
             *(f"{name}: {value or 'not recorded'}" for name, value in known.items()),
             where.load_line,
             f"n = {where.n} runs" + (f" ({where.missing} missing)" if where.missing else ""),
+            where.at_once,
             interval,
             f"seed {where.seed}" if where.created else "",
             created or "date not recorded",
