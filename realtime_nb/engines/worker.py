@@ -15,7 +15,8 @@
 `sys.path`; nothing that it imports is imported here. It ends when this process ends, whatever the reason.
 
 A worker belongs to the event loop that started it (any thread's). When the child dies, every pending call raises
-`EngineCrashed`, quoting the end of its stderr; the next `start`, `request` or `stream` spawns a new one.
+`EngineCrashed`, quoting the end of its stderr; the next `start`, `request` or `stream` spawns a new one. A child that
+sends nothing for a minute while somebody waits for it is killed.
 """
 
 from __future__ import annotations
@@ -26,10 +27,8 @@ import contextlib
 import json
 import logging
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
-
-import msgspec
 
 from realtime_nb.engines.worker_frames import LENGTH, MAX_FRAME_BYTES, Frame, Kind, decode, encode
 from realtime_nb.errors import EngineCrashed, EngineError, EngineUnavailable
@@ -42,6 +41,9 @@ STREAM_WINDOW_ITEMS = 16
 STDERR_TAIL_LINES = 20
 START_TIMEOUT_S = 60.0
 STOP_GRACE_S = 2.0
+HANG_CHECK_S = 15.0
+HANG_CHECKS = 4
+"""So many in a row without a frame from a child that somebody waits for; a loop that was blocked makes one only."""
 
 _BOOTSTRAP = (
     "import json, sys; sys.path += [p for p in json.loads(sys.argv[2]) if p not in sys.path]; "
@@ -60,6 +62,9 @@ class _Incarnation:
         self.stderr_tail: collections.deque[str] = collections.deque(maxlen=STDERR_TAIL_LINES)
         self.tasks: list[asyncio.Task[None]] = []
         self.death: EngineCrashed | None = None
+        self.waiting = 0
+        self.quiet_checks = 0
+        self.watchdog: asyncio.TimerHandle | None = None
 
 
 class WorkerProcess:
@@ -118,7 +123,8 @@ class WorkerProcess:
         life.results[call_id] = future
         try:
             self._send(life, Frame(Kind.REQUEST, call_id, method, payload))
-            return await future
+            with self._watched(life):
+                return await future
         finally:
             del life.results[call_id]
             if future.cancelled():
@@ -157,7 +163,8 @@ class WorkerProcess:
         try:
             self._send(life, Frame(Kind.STREAM, call_id, method, {"payload": payload, "credit": window}))
             while True:
-                frame = await items.get()
+                with self._watched(life):
+                    frame = await items.get()
                 if frame.kind != Kind.ITEM:
                     ended = True
                     break
@@ -252,6 +259,29 @@ class WorkerProcess:
         if life.death is None and writer is not None and not writer.is_closing():
             writer.write(encode(frame))
 
+    @contextlib.contextmanager
+    def _watched(self, life: _Incarnation) -> Iterator[None]:
+        life.waiting += 1
+        if life.waiting == 1:
+            life.quiet_checks = 0
+        if life.watchdog is None:
+            life.watchdog = asyncio.get_running_loop().call_later(HANG_CHECK_S, self._check, life)
+        try:
+            yield
+        finally:
+            life.waiting -= 1
+
+    def _check(self, life: _Incarnation) -> None:
+        life.watchdog = None
+        if not life.waiting or life.death is not None:
+            return
+        life.quiet_checks += 1
+        if life.quiet_checks < HANG_CHECKS:
+            life.watchdog = asyncio.get_running_loop().call_later(HANG_CHECK_S, self._check, life)
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                life.process.kill()
+
     async def _read_frames(self, life: _Incarnation) -> None:
         stdout = life.process.stdout
         assert stdout is not None
@@ -262,10 +292,13 @@ class WorkerProcess:
                 if size > MAX_FRAME_BYTES:
                     raise ValueError(f"a frame of {size:,} bytes")
                 self._dispatch(life, decode(await stdout.readexactly(size)))
+                life.quiet_checks = 0
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
-        except (msgspec.DecodeError, ValueError) as error:
+        except Exception as error:  # whatever it is, those who wait must hear of it
             reason = f"The {self.name} sent something unreadable: {error}."
+        if life.quiet_checks >= HANG_CHECKS:
+            reason = f"The {self.name} did not answer for {HANG_CHECKS * HANG_CHECK_S:.0f} s and was ended."
         await self._bury(life, reason)
 
     async def _read_stderr(self, life: _Incarnation) -> None:
@@ -317,6 +350,8 @@ class WorkerProcess:
 
     async def _bury(self, life: _Incarnation, reason: str) -> None:
         """Reap the child and fail everything that waits for it. Idempotent."""
+        if life.watchdog is not None:
+            life.watchdog.cancel()
         if life.process.stdin is not None:
             life.process.stdin.close()
         try:

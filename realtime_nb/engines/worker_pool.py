@@ -18,7 +18,8 @@ class WorkerPool:
     """Gives each job the worker that has the fewest.
 
     When all have `busy_at` jobs and there are fewer than processors (and than `MOST_WORKERS`), another one is started
-    beside them; no job waits for it. It stays until the pool is closed. Like its workers, a pool belongs to one loop.
+    beside them; no job waits for it. It stays until the pool is closed. Should it die (of a lack of memory, mostly), it
+    gets no successor: only the first worker is always there. Like its workers, a pool belongs to one loop.
 
     Attributes:
         workers: those that take jobs.
@@ -38,6 +39,7 @@ class WorkerPool:
         self._busy_at = busy_at
         self._most = min(MOST_WORKERS, _processors())
         self._jobs = {self.workers[0]: 0}
+        self._dead: list[WorkerProcess] = []
         self._newest: WorkerProcess | None = None
         self._growing: asyncio.Task[None] | None = None
 
@@ -52,6 +54,10 @@ class WorkerPool:
 
     def take(self) -> WorkerProcess:
         """Return a worker for a job; `give_back` it afterwards. Call it on the loop."""
+        for dead in [worker for worker in self.workers[1:] if not worker.running]:
+            self.workers.remove(dead)
+            self._dead.append(dead)
+            self._most = len(self.workers)
         worker = min(self.workers, key=self._jobs.__getitem__)
         self._jobs[worker] += 1
         if self._jobs[worker] > self._busy_at and self._growing is None and len(self.workers) < self._most:
@@ -71,7 +77,7 @@ class WorkerPool:
             await asyncio.wait([self._growing])
         if self._newest is not None:
             await self._newest.aclose()
-        for worker in self.workers:
+        for worker in (*self.workers, *self._dead):
             await worker.aclose()
 
     async def _grow(self, worker: WorkerProcess) -> None:

@@ -187,6 +187,28 @@ async def test_a_killed_child_is_noticed_and_reaped(worker: WorkerProcess) -> No
     assert is_gone(pid)
 
 
+async def test_a_child_that_hangs_is_ended_and_the_next_call_restarts_it(
+    worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(worker_module, "HANG_CHECK_S", 0.05)
+        with pytest.raises(EngineCrashed, match="did not answer"):
+            await worker.request("hang")
+    assert await worker.request("add", {"a": 1, "b": 2}) == 3
+    assert worker.generation == 2
+
+
+async def test_a_reader_that_takes_its_time_is_no_hang(worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with aclosing(worker.stream("count", 1000, window=1)) as items:
+        assert await anext(items) == 0
+        life = worker._life
+        assert life is not None
+        for _ in range(2 * worker_module.HANG_CHECKS):
+            worker._check(life)
+        assert await anext(items) == 1
+    assert worker.generation == 1
+
+
 async def test_cancelling_a_request_leaves_the_worker_usable(worker: WorkerProcess) -> None:
     request = asyncio.create_task(worker.request("add", {"a": 1, "b": 1}))
     await asyncio.sleep(0)

@@ -62,6 +62,23 @@ async def test_jobs_that_ended_count_no_more(pool: WorkerPool) -> None:
     assert pool.take() is pool.workers[1]
 
 
+async def test_a_worker_that_dies_gets_no_more_jobs_and_no_successor_but_the_first_has_one(pool: WorkerPool) -> None:
+    jobs = [pool.take() for _ in range(3)]
+    await grown(pool, 2)
+    first, second = pool.workers
+    jobs.append(pool.take())
+    assert jobs[-1] is second
+    with pytest.raises(EngineCrashed):
+        await second.request("die", "")
+    assert [pool.take() for _ in range(4)] == [first] * 4
+    assert pool._growing is None
+    for worker in jobs:
+        pool.give_back(worker)
+    with pytest.raises(EngineCrashed):
+        await first.request("die", "")
+    assert await pool.take().request("add", {"a": 1, "b": 2}) == 3
+
+
 async def test_closing_ends_a_worker_that_is_just_starting() -> None:
     pool = WorkerPool(FACTORY, name="sample worker", busy_at=0)
     pool._most = 2
