@@ -54,7 +54,7 @@ every_figure = pytest.mark.parametrize("kind", DRAWN)
 
 def texts(figure: Figure) -> list[Text]:
     """Return the texts that are drawn, ticks outside the view left out."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     found = []
     for text in figure.findobj(Text):
         if not text.get_visible() or not text.get_text().strip() or (isinstance(text, Annotation) and not text.xy):
