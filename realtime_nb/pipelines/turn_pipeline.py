@@ -83,6 +83,7 @@ class TurnPipeline(ABC):
         self.timeouts = timeouts or Timeouts()
         self.network = network_profile(network)
         self.provenance = Provenance(route=self.route, endpoints={}, models={})
+        self._opening = asyncio.Lock()
         self._busy = False
         self._ticket: object = None
 
@@ -94,7 +95,7 @@ class TurnPipeline(ABC):
         Raises:
             ConnectionRefused, AuthenticationFailed, ConfigurationError, EngineError: a stage cannot work.
         """
-        await runtime().call(self._start())
+        await runtime().call(self._open())
 
     def run(self, clip: AudioClip) -> AsyncGenerator[PipelineEvent, None]:
         """Play the clip in real time and stream what happens, to `Finished`. See `Pipeline.run`.
@@ -120,8 +121,8 @@ class TurnPipeline(ABC):
         await runtime().call(self._reset())
 
     async def aclose(self) -> None:
-        """Release connections. Twice is fine."""
-        await runtime().call(self._aclose())
+        """Release connections, those included that are being opened. Twice is fine."""
+        await runtime().call(self._close())
 
     # --- for those who implement it, on the runtime's loop ------------------------------------------------------
 
@@ -142,6 +143,14 @@ class TurnPipeline(ABC):
     @abstractmethod
     async def _aclose(self) -> None: ...
 
+    async def _open(self) -> None:
+        async with self._opening:
+            await self._start()
+
+    async def _close(self) -> None:
+        async with self._opening:
+            await self._aclose()
+
     async def _void(self, ticket: object) -> None:
         if self._ticket is ticket and not self._busy:
             await self._take_back()
@@ -153,7 +162,7 @@ class TurnPipeline(ABC):
             )
         self._busy = True
         try:
-            await self._start()
+            await self._open()
             self._ticket = ticket
             turn = TurnRun(self.route)
             async with contextlib.aclosing(turn.events(self._live(turn, clip))) as events:

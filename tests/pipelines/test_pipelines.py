@@ -17,6 +17,7 @@ from realtime_nb.engines import scripted
 from realtime_nb.engines.base import ChatRequest, ToolCall
 from realtime_nb.engines.scripted import ScriptedCrash, ScriptedDelays
 from realtime_nb.errors import AuthenticationFailed, ConfigurationError, ConnectionRefused, RealtimeError
+from realtime_nb.pipelines import realtime
 from realtime_nb.pipelines.base import Finished, PipelineTurn, Spoken, StartedOver, ToolUse, collect
 from realtime_nb.pipelines.chain import PARALLEL_SENTENCES
 from realtime_nb.pipelines.factory import pipeline, pipelines
@@ -351,6 +352,25 @@ async def test_a_refused_key_and_nobody_there_are_said_at_the_start() -> None:
         with pytest.raises(ConnectionRefused):
             await nobody.start()
         await nobody.aclose()
+
+
+async def test_started_twice_at_once_there_is_one_session_and_closing_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[Session] = []
+    open_session = realtime.open_session
+
+    async def noted(*args: Any, **options: Any) -> Session:
+        opened.append(await open_session(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(realtime, "open_session", noted)
+    async with made("realtime") as (found,):
+        await asyncio.gather(found.start(), found.start())
+        assert len(opened) == 1
+        await found.aclose()
+        await asyncio.gather(found.start(), found.aclose())
+        assert [session.state for session in opened] == ["closed", "closed"]
 
 
 async def test_a_session_that_broke_is_opened_anew_by_the_next_turn() -> None:
