@@ -168,8 +168,10 @@ class SpeechDetector:
 
     def conclude(self) -> SpeechStopped | None:
         """End a turn that is in a silence, without waiting for audio of the rest of the hold; None if there is none."""
-        if self._phase is not _Phase.PAUSING:
-            return None
+        return self.cut() if self._phase is _Phase.PAUSING else None
+
+    def cut(self) -> SpeechStopped:
+        """End the open turn now, in the middle of speech too."""
         now_ms = round(self.total_ms)
         stopped = SpeechStopped(
             now_ms, self._true_end_ms, max(0, now_ms - self._true_end_ms - self.silence_duration_ms)

@@ -45,6 +45,8 @@ SLICES_PER_REST = 1000
 SAMPLES_PER_MS = RECOGNISER_SAMPLE_RATE_HZ // 1000
 STALL_MS = 500
 """A gap in the audio that may still be the network's."""
+LONGEST_TURN_MS = 8 * 60 * 1000
+"""Then a turn ends, whoever still speaks: a full buffer takes no audio, and the silence would never be heard."""
 KEPT_BEFORE_PREFIX_MS = 1000
 """Silence kept beyond the prefix padding; a detector finds an onset at most 300 ms late."""
 
@@ -115,9 +117,14 @@ class TurnTaking:
             if count % SLICES_PER_REST == 0 and self._utterance is not None:
                 with contextlib.suppress(EngineError):  # it is reported when the turn ends
                     await self._utterance.hypothesis()
-        if self._detector is not None and not self._detector.speaking:
-            kept_ms = self._detector.prefix_padding_ms + KEPT_BEFORE_PREFIX_MS
-            self._wire.protocol.input_buffer.discard_before(self._base_ms + self._detector.total_ms - kept_ms)
+        detector, buffer = self._detector, self._wire.protocol.input_buffer
+        if detector is None:
+            return
+        if not detector.speaking:
+            kept_ms = detector.prefix_padding_ms + KEPT_BEFORE_PREFIX_MS
+            buffer.discard_before(self._base_ms + detector.total_ms - kept_ms)
+        elif buffer.buffered_ms > LONGEST_TURN_MS:
+            self._stopped(detector.cut())
 
     async def _decode(self, audio: bytes) -> Pcm16:
         if self._wire.protocol.config.audio.input.noise_reduction is None:

@@ -14,6 +14,7 @@ from realtime_nb.engines import scripted
 from realtime_nb.engines.base import ChatRequest, EngineSet, Pcm16, SynthesizedChunk
 from realtime_nb.engines.scripted.listening import ScriptedTranscriberStream
 from realtime_nb.errors import EngineCrashed
+from realtime_nb.server import turn_taking
 from tests.server.talking import PATIENCE_S, Client, connected, serving, silence, tone, without
 
 pytestmark = pytest.mark.anyio
@@ -173,6 +174,19 @@ async def test_no_transcripts_without_being_asked() -> None:
         await client.hear(tone(1800), silence(800))
         await client.until("rate_limits.updated")
         assert not [one for one in client.types if "transcription" in one]
+
+
+async def test_a_turn_without_an_end_is_ended_before_the_buffer_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn_taking, "LONGEST_TURN_MS", 2000)
+    async with serving(scripted.create(texts=["first", "second"])) as server, connected(server) as client:
+        await client.update(audio={"input": {"transcription": {"model": "any"}}})
+        await client.hear(tone(2600), silence(800))
+        for text in ("first", "second"):
+            heard = await client.until("conversation.item.input_audio_transcription.completed")
+            assert heard["transcript"] == text
+        first, second = client.of("input_audio_buffer.speech_stopped")
+        assert first["audio_end_ms"] == pytest.approx(2000, abs=50)
+        assert second["audio_end_ms"] == pytest.approx(2600 + 500, abs=50)
 
 
 async def test_push_to_talk_commits_answers_and_hears_while_the_key_is_down() -> None:
