@@ -70,4 +70,4 @@ def scanned(lines: bytes, base: int) -> list[tuple[int, int, int, int, int]]:
 def _time_ns(head: str) -> int:
     _, found, rest = head.partition('"time_ns":')
     digits = rest[: next((i for i, c in enumerate(rest) if not c.isdigit()), len(rest))]
-    return int(digits) if found and digits else 0
+    return int(digits) if found and 0 < len(digits) < 19 else 0

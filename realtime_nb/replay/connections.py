@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from realtime_nb.errors import ConfigurationError
+from realtime_nb.protocol.client import ClientProtocol
+from realtime_nb.protocol.server_events import SessionCreated
 from realtime_nb.recording.format import Mark
 from realtime_nb.recording.index import AUDIO_DELTA, RECEIVED
 from realtime_nb.session.reconnect import StateRestored
@@ -102,8 +104,11 @@ def greeting(recording: Recording) -> tuple[str, int]:
         )
     first = file.event(0)
     if first is not None and (first.event or {}).get("type") == GREETING:
-        return msgspec.json.encode(first.event).decode(), 1
+        frame = msgspec.json.encode(first.event).decode()
+        if isinstance(ClientProtocol().receive(frame), SessionCreated):
+            return frame, 1
     known = next(file.events(file.of_type(GREETING, "session.updated")), None)
     settings = (known.event or {}).get("session") if known is not None else None
-    event = {"type": GREETING, "event_id": "event_made_up", "session": settings or {"type": "realtime"}}
+    session = settings if isinstance(settings, dict) else {"type": "realtime"}
+    event = {"type": GREETING, "event_id": "event_made_up", "session": session}
     return msgspec.json.encode(event).decode(), 0

@@ -219,9 +219,9 @@ class _Conductor:
                 await self._do(owner, line)
             await self._until(owner, float("inf"))
         finally:
+            owner.request_close()
             self._draining.cancel()
             await asyncio.wait([self._draining])
-        owner.request_close()
 
     async def _connect(self, frame: str) -> None:
         self._server_end = await self._line.connect()

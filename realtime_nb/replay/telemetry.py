@@ -7,6 +7,7 @@ begin with `realtime_nb.`.
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -58,8 +59,7 @@ class _Teller:
     def __init__(self, recording: Recording, tracer: Tracer, content: bool) -> None:
         self.recording, self.tracer, self.content = recording, tracer, content
         manifest = recording.manifest
-        began = datetime.fromisoformat(manifest.session_began or manifest.created)
-        self.origin_ns = round(began.timestamp() * 1e6) * 1000
+        self.origin_ns = round(_began_s(manifest.session_began, manifest.created) * 1e6) * 1000
         self.settings = recording.settings
         self.model = manifest.model or str(self.settings.get("model", ""))
         self.common: dict[str, Any] = {
@@ -174,6 +174,14 @@ class _Teller:
 
     def _ns(self, session_ms: float) -> int:
         return self.origin_ns + round(session_ms * 1e6)
+
+
+def _began_s(*moments: str) -> float:
+    """Return the first moment that is one, in seconds since 1970; 0 when none is."""
+    for moment in moments:
+        with contextlib.suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(moment).timestamp()
+    return 0.0
 
 
 def _provider(endpoint: str) -> str:
