@@ -77,14 +77,19 @@ def _mark_event(marks: Marks, logged: LoggedEvent) -> None:
             marks.set("speech_stopped", logged.time_ms)
     elif kind in _RECEIVED:
         marks.set(_RECEIVED[kind], logged.time_ms)
-    elif kind == "response.output_item.done" and logged.event.get("item", {}).get("type") == "function_call":
+    elif kind == "response.output_item.done" and _item_type(logged) == "function_call":
         marks.set("tool_call", logged.time_ms)
 
 
 def _is_tool_output(logged: LoggedEvent) -> bool:
     if logged.direction != "sent" or logged.event_type != "conversation.item.create":
         return False
-    return bool(logged.event.get("item", {}).get("type") == "function_call_output")
+    return _item_type(logged) == "function_call_output"
+
+
+def _item_type(logged: LoggedEvent) -> object:
+    item = logged.event.get("item")
+    return item.get("type") if isinstance(item, dict) else None
 
 
 def _mark_sound(marks: Marks, turn: Turn) -> None:
