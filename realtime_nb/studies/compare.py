@@ -21,7 +21,7 @@ from realtime_nb.studies.journal import Head, Journal
 from realtime_nb.studies.plan import planned_rows
 from realtime_nb.studies.prices import PRICES, Prices
 from realtime_nb.studies.progress import progress_for
-from realtime_nb.studies.provenance import provenance_now
+from realtime_nb.studies.provenance import provenance_now, resumed
 from realtime_nb.studies.rows import Row
 from realtime_nb.studies.runs import Lane, Rules, Runs
 from realtime_nb.timing.marks import ROUTES
@@ -103,7 +103,7 @@ async def compare(
     if path is not None:
         described = _described(plan, asked, repeats=repeats, seed=seed, name=name, options=options)
         journal = await asyncio.to_thread(Journal, path, Head(plan=described, provenance=provenance))
-        provenance = journal.head.provenance
+        provenance = resumed(journal.head.provenance, provenance)
     done = journal.done if journal is not None else {}
     bar = progress_for(len(plan) - len(done), progress)
     told: dict[str, Any] = {"progress": bar, "on_event": on_event, "on_row": on_row}

@@ -128,6 +128,16 @@ def with_rows(provenance: StudyProvenance, rows: Sequence[Row]) -> StudyProvenan
     )
 
 
+def resumed(first: StudyProvenance, again: StudyProvenance) -> StudyProvenance:
+    """Return the provenance of runs that were begun once and gone on with later: other versions, the higher load."""
+    versions = dict(first.versions)
+    for name, version in again.versions.items():
+        if versions.setdefault(name, version) != version:
+            versions[name] = f"{versions[name]}, then {version}"
+    loads = [each.load for each in (first, again) if each.load is not None]
+    return msgspec.structs.replace(first, versions=versions, load=max(loads, default=None))
+
+
 def on_workers(workers: Iterable[str]) -> str:
     """Return that several processes did runs at once, "" when it was one."""
     n = len(set(filter(None, workers)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import json
 import threading
 from collections import Counter
@@ -14,7 +15,7 @@ from realtime_nb.audio.bundled import clip
 from realtime_nb.errors import AudioError, ConfigurationError, ConnectionRefused, MissingExtra, RealtimeError
 from realtime_nb.pipelines.base import PipelineEvent
 from realtime_nb.pipelines.stage_server import StageEndpoint
-from realtime_nb.studies import progress
+from realtime_nb.studies import progress, provenance
 from realtime_nb.studies.compare import compare, compare_now
 from realtime_nb.studies.comparison import Comparison
 from realtime_nb.studies.rows import Row
@@ -284,6 +285,16 @@ def test_a_comparison_goes_on_where_it_stopped_in_the_same_order(tmp_path: Path)
     untouched = chain(), FakePipeline()
     assert run(*untouched, path=path).rows == whole.rows
     assert not any(each.asked for each in untouched)
+
+
+def test_going_on_with_another_version_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "runs.jsonl"
+    stopped_after(2, FakePipeline(), path=path)
+    monkeypatch.setattr(provenance, "versions", lambda: {"realtime-nb": "99.0", "new": "1"})
+    made = run(FakePipeline(), path=path)
+    before = importlib.metadata.version("realtime-nb")
+    assert f"realtime_nb {before}, then 99.0" in made.provenance.line
+    assert made.provenance.versions["new"] == "1"
 
 
 def test_a_journal_cut_in_the_middle_of_a_line_is_resumed(tmp_path: Path) -> None:

@@ -128,6 +128,17 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
     assert again.provenance == made.provenance
 
 
+def test_a_file_of_an_older_or_a_somewhat_newer_version_is_read(tmp_path: Path) -> None:
+    path = comparison().save(tmp_path / "out.json")
+    document = json.loads(path.read_text())
+    for each in document["rows"]:
+        del each["machine"], each["worker"]
+        each["column_of_the_future"] = 1
+    del document["provenance"]["cores"]
+    path.write_text(json.dumps(document))
+    assert Comparison.load(path).rows == comparison().rows
+
+
 def test_files_that_are_no_comparison_are_refused(tmp_path: Path) -> None:
     path = comparison().save(tmp_path / "out.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))

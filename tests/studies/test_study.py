@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from realtime_nb.errors import ConfigurationError, RealtimeError
 from realtime_nb.pipelines.base import Pipeline
@@ -289,6 +290,15 @@ def test_rows_survive_parquet(tmp_path: Path) -> None:
     assert parts.add([]) is None
     assert sorted(parts.rows(), key=lambda each: each.run) == rows
     assert tuple(schema().names) == COLUMNS
+
+
+def test_parts_of_an_older_version_are_read(tmp_path: Path) -> None:
+    results = small(tmp_path, repeats=1).run_now(progress=False)
+    (part,) = (tmp_path / "study" / "rows").glob("*.parquet")
+    parquet.write_table(parquet.read_table(part).drop_columns(["machine", "worker", "simulated"]), part)
+    assert {row.status for row in results.rows()} == {"completed"}
+    assert {row.machine for row in results.rows()} == {""}
+    assert "n = 4 runs" in results.provenance().line
 
 
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # Dask, with pandas 3.1
