@@ -66,6 +66,11 @@ def _read_bytes(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[byte
             raise AudioError(
                 f"“{path.name}” could not be read: {error.strerror or error}.", what_now="Check the path."
             ) from error
+    if not hasattr(source, "read"):
+        raise AudioError(
+            f"A clip cannot be loaded from a {type(source).__name__}.",
+            what_now="Give a path, the bytes of a file or an open file; for an array use AudioClip.from_float.",
+        )
     name = getattr(source, "name", "")
     return source.read(), Path(name).name if isinstance(name, str) else ""
 

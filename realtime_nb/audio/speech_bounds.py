@@ -26,7 +26,7 @@ METHOD = (
 def speech_bounds_ms(samples: Pcm16, sample_rate_hz: int) -> tuple[float, float] | None:
     """Return the start of the first and the end of the last speech in ms, or None when nothing stands out.
 
-    The result is a multiple of 5 ms; see `METHOD`.
+    The result is a multiple of 5 ms, less at rates of which 5 ms are no whole samples; see `METHOD`.
     """
     frame = sample_rate_hz * FRAME_MS // 1000
     n_frames = len(samples) // frame
@@ -42,7 +42,8 @@ def speech_bounds_ms(samples: Pcm16, sample_rate_hz: int) -> tuple[float, float]
     starts = np.flatnonzero(runs == MIN_RUN_FRAMES)
     if not len(starts):
         return None
-    return float(starts[0] * FRAME_MS), float((starts[-1] + MIN_RUN_FRAMES) * FRAME_MS)
+    frame_ms = frame * 1000 / sample_rate_hz
+    return float(starts[0] * frame_ms), float((starts[-1] + MIN_RUN_FRAMES) * frame_ms)
 
 
 def _long_frame_power(power: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

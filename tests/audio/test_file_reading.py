@@ -80,6 +80,11 @@ def test_a_missing_file_names_itself(tmp_path):
         AudioClip.load(tmp_path)
 
 
+def test_what_is_no_file_is_refused_with_a_word_on_arrays():
+    with pytest.raises(AudioError, match="from_float"):
+        AudioClip.load(np.zeros(5))  # type: ignore[arg-type]
+
+
 def test_open_files_load_under_their_name(tmp_path):
     path = AudioClip.silence(100).save(tmp_path / "quiet.wav")
     with path.open("rb") as file:

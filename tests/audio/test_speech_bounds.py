@@ -18,6 +18,15 @@ def test_a_burst_is_found_to_5_ms_in_silence_and_in_noise(rate_hz: int, noise: f
     assert bounds == (pytest.approx(300, abs=5), pytest.approx(700, abs=5))
 
 
+@pytest.mark.parametrize("rate_hz", [11_025, 22_050, 44_100])
+def test_bounds_do_not_drift_where_5_ms_are_no_whole_samples(rate_hz: int):
+    samples = np.zeros(20 * rate_hz)
+    burst = slice(18 * rate_hz, 19 * rate_hz)
+    samples[burst] = 8_000 * np.sin(np.arange(20 * rate_hz)[burst] * 0.3)
+    bounds = speech_bounds_ms(samples.astype(np.int16), rate_hz)
+    assert bounds == (pytest.approx(18_000, abs=5), pytest.approx(19_000, abs=5))
+
+
 def test_a_click_is_not_speech():
     samples = with_noise(np.zeros(24_000), 20)
     samples[12_000:12_100] = 20_000
