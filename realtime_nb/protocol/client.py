@@ -14,7 +14,7 @@ from .codec import MAX_APPEND_BYTES, decode_server_event
 from .connection import Connection
 from .ids import IdFactory
 from .input_buffer import MIN_COMMIT_MS
-from .items import InputAudio, Message, OutputAudio, OutputText
+from .items import InputAudio, Message, OutputAudio, OutputText, without_audio
 from .playback import Playback, PlaybackKey
 from .response import Response, ResponsePhase, next_phase
 from .session_config import AudioFormat, SessionConfig, bytes_per_ms
@@ -29,7 +29,7 @@ class ClientProtocol(Connection):
     Attributes:
         session: the session object as the server last sent it, raw.
         config: the same, typed; stays at its last readable value when a server sends an odd one.
-        conversation: items in the server's order.
+        conversation: items in the server's order, without their audio.
         playback: received and rendered samples of output audio.
         active: ids of responses being generated, the default conversation's and out-of-band ones.
     """
@@ -194,7 +194,7 @@ class ClientProtocol(Connection):
 
     def _on_retrieved(self, event: se.ConversationItemRetrieved) -> None:
         if event.item.id in self.conversation:
-            self.conversation.replace(event.item)
+            self.conversation.replace(without_audio(event.item))
 
     def _on_deleted(self, event: se.ConversationItemDeleted) -> None:
         if event.item_id in self.conversation:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import UNSET
 
 from realtime_nb.errors import LocalProtocolError
 from realtime_nb.protocol import client_events as ce
+from realtime_nb.protocol import server_events as se
 from realtime_nb.protocol.client import ClientProtocol
 from realtime_nb.protocol.playback import PlaybackKey
 from realtime_nb.protocol.response import ResponseOptions
@@ -47,6 +49,26 @@ def test_audio_is_counted_in_the_format_of_its_own_response(
     assert client.playback.received_ms(PlaybackKey(item_id)) == 500
     if options:
         assert isinstance(client.output_format(response.id), AudioPcmu)
+
+
+def test_audio_that_was_fetched_is_not_kept_for_the_whole_session() -> None:
+    client, server = machines()
+    client.send(ce.ResponseCreate())
+    (response,) = pump(client, server)
+    item_id = response.begin_message()
+    response.transcript("one two")
+    response.audio(bytes(48 * 500))
+    response.complete()
+    pump(client, server)
+    client.send(ce.ConversationItemRetrieve(item_id=item_id))
+    for frame in client.data_to_send():
+        server.receive(frame)
+    (frame,) = server.data_to_send()
+    event = client.receive(frame)
+    assert isinstance(event, se.ConversationItemRetrieved)
+    assert len(event.item.content[0].audio) == 48 * 500
+    kept = client.conversation[item_id]
+    assert (kept.content[0].audio, kept.content[0].transcript) == (UNSET, "one two")
 
 
 def test_a_second_response_is_refused_here_until_the_first_ended() -> None:
