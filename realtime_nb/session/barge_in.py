@@ -6,13 +6,21 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import numpy as np
 
+from realtime_nb.audio.format import WIRE_SAMPLE_RATE_HZ
+from realtime_nb.audio.speech_bounds import speech_bounds_ms
 from realtime_nb.errors import ConfigurationError, RealtimeError
 from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
 
 if TYPE_CHECKING:
     from .owner import SessionOwner
+
+
+CHECK_MS = 40
+BEFORE_ONSET_MS = 200
+"""Heard along with speech, to know what silence sounds like here."""
 
 
 class BargeIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +82,7 @@ class BargeInWatch:
         """Follow one received event."""
         if isinstance(event, se.SpeechStarted):
             self._speech_id = event.item_id
-            self._started()
+            self._started(event.audio_start_ms)
         elif isinstance(event, se.TimeoutTriggered):
             self._speech_id, self._over_an_answer = event.item_id, False
         elif self.policy.by_client and isinstance(event, se.InputAudioBufferCommitted):
@@ -88,22 +96,33 @@ class BargeInWatch:
         if self._waiting is not None:
             self._waiting.cancel()
 
-    def _started(self) -> None:
+    def _started(self, audio_start_ms: float) -> None:
         owner = self._owner
         detection = owner.protocol.config.audio.input.turn_detection
         answering = owner.output.audible or owner.protocol.active_default is not None
         if self.policy.by_client:
             self._over_an_answer, self._interrupted = answering, False
             if answering:
-                self._waiting = owner.chore(self._interrupt_if_it_lasts())
+                self._waiting = owner.chore(self._interrupt_if_it_lasts(audio_start_ms - BEFORE_ONSET_MS))
         elif detection is not None and detection.interrupt_response and owner.output.audible:
             owner.output.mute_open()
             owner.chore(owner.interrupter.cut("speech"))
 
-    async def _interrupt_if_it_lasts(self) -> None:
-        await asyncio.sleep(self.policy.min_speech_ms / 1000)
+    async def _interrupt_if_it_lasts(self, start_ms: float) -> None:
+        started_ms = self._owner.now_ms()
+        while True:
+            await asyncio.sleep(min(CHECK_MS, self.policy.min_speech_ms) / 1000)
+            if self._lasted_ms(start_ms, started_ms) >= self.policy.min_speech_ms:
+                break
         self._interrupted = True
         await self._owner.interrupter.interrupt("speech")
+
+    def _lasted_ms(self, start_ms: float, started_ms: float) -> float:
+        """Return how long speech has lasted, by its sound: the server says that it has ended a whole hold later."""
+        tape = self._owner.tape
+        heard = np.frombuffer(tape.slice(start_ms, tape.end_ms), np.int16)
+        bounds = speech_bounds_ms(heard, WIRE_SAMPLE_RATE_HZ)
+        return self._owner.now_ms() - started_ms if bounds is None else bounds[1] - bounds[0]
 
     def _committed(self, item_id: str) -> None:
         if item_id != self._speech_id:  # by hand: who commits asks for the answer, too

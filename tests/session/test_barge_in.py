@@ -102,6 +102,20 @@ async def test_speech_that_lasts_interrupts_and_is_answered() -> None:
     assert server.received.count("response.create") == 2
 
 
+async def test_a_short_sound_interrupts_nothing_while_the_server_waits_for_more() -> None:
+    async with answering(BargeIn(min_speech_ms=120)) as (session, server, asking):
+        await session.microphone_open()
+        hear = session._speech.feed_microphone
+        hear(bytes(48 * 300) + tone(60).pcm16_bytes() + bytes(48 * 100))
+        await until(lambda: server.protocol.input_buffer.buffered_ms == 460)
+        await server.speech_started(0)
+        began_ms = session.now_ms()
+        await until(lambda: session.now_ms() > began_ms + 400)  # longer than the minimum: the hold is no speech
+        assert not asking.done()
+        hear(tone(200).pcm16_bytes())
+        assert (await asking).interrupted == "speech"
+
+
 async def test_half_duplex_sends_silence_while_an_answer_sounds() -> None:
     async with answering(BargeIn(interrupt="off")) as (session, server, asking):
         detection = session.config.audio.input.turn_detection
