@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from realtime_nb.errors import ServerRejected
@@ -21,6 +23,21 @@ class Interrupter:
 
     def __init__(self, owner: SessionOwner) -> None:
         self._owner = owner
+        self._under_way = 0
+        self.settled = asyncio.Event()
+        """Set while nothing is being interrupted: what was heard of the last answer is known."""
+        self.settled.set()
+
+    @contextlib.contextmanager
+    def _unsettled(self) -> Iterator[None]:
+        self._under_way += 1
+        self.settled.clear()
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self.settled.set()
 
     async def cut(self, reason: Interruption) -> None:
         """Stop playback, and tell the server what was really heard.
@@ -28,8 +45,9 @@ class Interrupter:
         Nothing heard deletes the item, nothing unheard says nothing, else `conversation.item.truncate` carries the
         rendered milliseconds, floored.
         """
-        await self._owner.output.stop()
-        self._say_what_was_heard(reason)
+        with self._unsettled():
+            await self._owner.output.stop()
+            self._say_what_was_heard(reason)
 
     def _say_what_was_heard(self, reason: Interruption) -> None:
         owner = self._owner
@@ -63,10 +81,11 @@ class Interrupter:
         if active is None:
             await self.cut(reason)
             return True
-        outcomes = await asyncio.gather(self._cancel(active, reason), owner.output.stop(), return_exceptions=True)
-        if owner.output.audible:  # begun meanwhile
-            await owner.output.stop()
-        self._say_what_was_heard(reason)
+        with self._unsettled():
+            outcomes = await asyncio.gather(self._cancel(active, reason), owner.output.stop(), return_exceptions=True)
+            if owner.output.audible:  # begun meanwhile
+                await owner.output.stop()
+            self._say_what_was_heard(reason)
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome

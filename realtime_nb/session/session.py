@@ -158,6 +158,7 @@ class Session:
                 self._owner.send(ce.ConversationItemCreate(item=as_item(what)))
                 self._owner.send(ce.ResponseCreate())
             turn = await self._answered(turns)
+        await self._owner.interrupter.settled.wait()
         if isinstance(what, AudioClip) and what.speech_end_ms is not None and pace == "realtime":
             turn.marks.speech_end_ms = self._owner.tape.spoken_by_ms(start_ms + what.speech_end_ms)
             self._owner.observers.tell("on_speech_end", turn.response_id, turn.marks.speech_end_ms)

@@ -16,6 +16,7 @@ from realtime_nb.session.barge_in import BargeIn
 from realtime_nb.session.opening import open_session
 from realtime_nb.session.session import Session
 from realtime_nb.session.settings import session_settings
+from realtime_nb.session.turn import Turn
 from realtime_nb.testing.scripted_server import Reply, ScriptedServer
 from tests.session.test_session import HERE, HandPlayer, talking, tone, until
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 @contextlib.asynccontextmanager
-async def answering(policy: BargeIn) -> AsyncIterator[tuple[Session, ScriptedServer, asyncio.Task[object]]]:
+async def answering(policy: BargeIn) -> AsyncIterator[tuple[Session, ScriptedServer, asyncio.Task[Turn]]]:
     """A session in the middle of an answer that stops after three words."""
     server = ScriptedServer(Reply(text="one two three four", stop_after_words=3))
     async with server.running():
@@ -140,6 +141,14 @@ async def test_the_servers_own_interruption_is_the_default() -> None:
         turn = await asking
         assert turn.interrupted == "speech"
     assert "response.cancel" not in server.received
+
+
+async def test_an_interrupted_answer_says_how_much_was_heard() -> None:
+    async with answering(BargeIn()) as (session, _, asking):
+        interrupting = asyncio.create_task(session.interrupt())
+        turn = await asking
+        assert (turn.interrupted, turn.heard_ms) == ("button", 200)
+        await interrupting
 
 
 async def test_what_is_committed_by_hand_is_answered_once() -> None:
