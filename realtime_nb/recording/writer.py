@@ -182,6 +182,9 @@ class RecordingWriter:
             for closing in (self._events, self._marks, self._stereo, self._index):
                 with contextlib.suppress(OSError):
                     closing.close()
+            if self.failure is not None:
+                with contextlib.suppress(OSError):  # it can be made again, and makes room for the manifest
+                    (self.path / INDEX).unlink()
             self.manifest.dropped = self.dropped
             self.manifest.ended = None if self._ended is None else self._scrubber.text(self._ended)
             with contextlib.suppress(OSError):
@@ -259,5 +262,10 @@ class RecordingWriter:
 
     def _write_manifest(self) -> None:
         part = self.path / f"{MANIFEST}.part"
-        part.write_bytes(msgspec.json.format(_encoder.encode(self.manifest), indent=2))
-        part.replace(self.path / MANIFEST)
+        try:
+            part.write_bytes(msgspec.json.format(_encoder.encode(self.manifest), indent=2))
+            part.replace(self.path / MANIFEST)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            raise

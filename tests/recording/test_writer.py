@@ -279,3 +279,23 @@ def test_a_name_that_cannot_be_is_said(tmp_path: Path, name: str) -> None:
         writer(tmp_path / name)
     with pytest.raises(ConfigurationError, match=r"does not exist|too long"):
         Recording.open(tmp_path / name)
+
+
+def test_on_a_full_disk_the_index_makes_room_for_the_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = writer(tmp_path / "r")
+    write = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        write(path, content[:10])
+        if (tmp_path / "r" / INDEX).exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    add(recording, 0)
+    recording._put(lambda: full(tmp_path / "r" / "more", b""))
+    recording.close()
+    read = Recording.open(tmp_path / "r")
+    assert any("No space left" in note for note in read.notes)
+    assert not (tmp_path / "r" / "manifest.json.part").exists()
+    assert len(list(read.events())) == 1
