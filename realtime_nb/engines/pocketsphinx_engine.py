@@ -58,14 +58,6 @@ class PocketsphinxTranscriber:
         """
         await self._pool.start()
 
-    async def prepare(self, vocabulary: Sequence[str]) -> list[str]:
-        """Build the language model of a vocabulary now, so that the first `open` with it is quick.
-
-        Returns:
-            The words that no dictionary has: their pronunciation was guessed from the spelling.
-        """
-        return list(await self.worker.request("prepare", {"vocabulary": list(vocabulary)}))
-
     async def open(
         self,
         *,

@@ -185,20 +185,13 @@ class Recogniser:
             decoder.process_raw(bytes(BYTES_PER_S // 5), False, False)
             decoder.end_utt()
 
-    def prepare(self, payload: dict[str, Any]) -> list[str]:
-        """Build the model of a vocabulary ahead of its first use; return the words whose sound was guessed."""
-        vocabulary = tuple(payload["vocabulary"])
-        if not self._idle_domain.get(vocabulary):
-            self._idle_domain.setdefault(vocabulary, []).append(self._new_domain_decoder(vocabulary))
-        return list(self._model(vocabulary).guessed)
-
     def open(self, payload: dict[str, Any]) -> None:
         """Begin an utterance."""
         vocabulary = tuple(payload["vocabulary"])
+        if not self._idle_general or not self._idle_domain.get(vocabulary):
+            self._end_closed()
         pool = self._idle_domain.get(vocabulary)
         domain = pool.pop() if pool else self._new_domain_decoder(vocabulary)
-        if not self._idle_general:
-            self._end_closed()
         general = self._idle_general.pop() if self._idle_general else None
         self._utterances[payload["stream"]] = Utterance(vocabulary, domain, general)
 

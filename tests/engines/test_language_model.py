@@ -62,6 +62,7 @@ def test_counts_in_the_header_are_those_of_the_body() -> None:
 def test_every_word_of_the_bundled_domains_is_in_the_dictionary() -> None:
     model = language_model.build([], dictionary())
     assert model.guessed == ()
+    assert language_model.build(["Ask for the zorbulon valve."], dictionary()).guessed == ("zorbulon",)
     spoken = {line.split()[0].split("(")[0] for line in model.dictionary.splitlines()}
     assert {word for words in language_model.domain_sentences() for word in words} == spoken
 

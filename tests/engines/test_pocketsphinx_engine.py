@@ -156,8 +156,6 @@ async def test_nothing_fed_is_nothing_heard(transcriber: PocketsphinxTranscriber
 
 
 async def test_a_session_brings_its_own_words(transcriber: PocketsphinxTranscriber) -> None:
-    guessed = await transcriber.prepare(["Ask for the zorbulon valve.", "calibrate_valve"])
-    assert guessed == ["zorbulon"]
     stream = await transcriber.open(vocabulary=["Ask for the zorbulon valve.", "calibrate_valve"])
     feed(stream, room("calibrate the valve"))
     transcript = await stream.finish()

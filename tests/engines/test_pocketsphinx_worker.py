@@ -165,9 +165,21 @@ def test_a_second_speaker_gets_a_general_decoder_when_there_is_time_and_it_hears
         pass
 
 
+def test_without_idle_time_decoders_are_used_again_all_the_same(recogniser: Recogniser) -> None:
+    used = []
+    for _ in range(4):
+        recogniser.open({"stream": 1, "vocabulary": ["zorbelin"]})
+        used.append(recogniser._utterances[1].domain)
+        recogniser.close_stream({"stream": 1})
+    while recogniser.idle():
+        pass
+    assert {id(decoder) for decoder in used} == {id(used[0])}
+
+
 def test_models_of_sessions_are_bounded(recogniser: Recogniser) -> None:
     for number in range(pocketsphinx_worker.MAX_VOCABULARIES + 3):
-        recogniser.prepare({"vocabulary": [f"zorb{'o' * (number + 1)}n"]})
+        recogniser.open({"stream": 1, "vocabulary": [f"zorb{'o' * (number + 1)}n"]})
+        forget(recogniser)
     assert len(recogniser._models) <= pocketsphinx_worker.MAX_VOCABULARIES
     assert set(recogniser._idle_domain) <= set(recogniser._models)
     assert () in recogniser._models
