@@ -9,6 +9,7 @@ from typing import Any
 
 from realtime_nb.errors import RealtimeError
 from realtime_nb.studies.comparison import Comparison
+from realtime_nb.studies.provenance import simulated_word
 from realtime_nb.studies.statistics import Estimate
 from realtime_nb.studies.table import Table
 
@@ -18,7 +19,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
-th, td { border-bottom: 1px solid #8886; padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; }
+th, td { border-bottom: 1px solid #8886; padding: .25rem .4rem; vertical-align: top; }
 figure { margin: 2rem 0; background: #fff; color: #000; border-radius: 4px; }
 figure svg { width: 100%; height: auto; }
 """
@@ -37,6 +38,8 @@ def comparison_html(comparison: Comparison, *, title: str = "Voice-to-voice, com
     Raises:
         MissingExtra: SciPy is not installed.
     """
+    simulated = simulated_word(comparison.rows)
+    title = f"{title} ({simulated})" if simulated else title
     method = METHOD.format(order=comparison.provenance.at_once or "one run at a time")
     parts = [
         f"<h1>{escape(title)}</h1>",

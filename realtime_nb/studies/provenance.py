@@ -128,6 +128,12 @@ def with_rows(provenance: StudyProvenance, rows: Sequence[Row]) -> StudyProvenan
     )
 
 
+def simulated_word(rows: Iterable[Row]) -> str:
+    """Return "simulated", "partly simulated" where not all of the rows that ran are, or ""."""
+    simulated = {bool(row.simulated) for row in rows if row.status != "missing"}
+    return "" if True not in simulated else "partly simulated" if False in simulated else "simulated"
+
+
 def resumed(first: StudyProvenance, again: StudyProvenance) -> StudyProvenance:
     """Return the provenance of runs that were begun once and gone on with later: other versions, the higher load."""
     versions = dict(first.versions)

@@ -37,7 +37,7 @@ class Table(Sequence[Mapping[str, Any]]):
     def text(self) -> str:
         """Return the table as aligned lines."""
         cells = [list(self.columns), *([_shown(row[name]) for name in self.columns] for row in self._rows)]
-        numeric = [all(_is_number(row[name]) for row in self._rows) for name in self.columns]
+        numeric = [self._numeric(name) for name in self.columns]
         widths = [max(len(row[index]) for row in cells) for index in range(len(self.columns))]
         lines = [
             "  ".join(
@@ -50,14 +50,19 @@ class Table(Sequence[Mapping[str, Any]]):
 
     def html(self) -> str:
         """Return the table as HTML, with no style of its own beyond the notebook's."""
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(_shown(row[name]))}</td>' for name in self.columns)}</tr>"
+        side = {name: "right" if self._numeric(name) else "left" for name in self.columns}
+        head = "".join(f'<th style="text-align:{side[name]}">{escape(name)}</th>' for name in self.columns)
+        rows = (
+            "".join(f'<td style="text-align:{side[name]}">{escape(_shown(row[name]))}</td>' for name in self.columns)
             for row in self._rows
         )
+        body = "".join(f"<tr>{cells}</tr>" for cells in rows)
         title = f"<caption>{escape(self.title)}</caption>" if self.title else ""
         note = f'<p style="font-size:12px;opacity:.8">{escape(self.note)}</p>' if self.note else ""
         return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}"
+
+    def _numeric(self, name: str) -> bool:
+        return all(_is_number(row[name]) for row in self._rows)
 
     def __repr__(self) -> str:
         return self.text()

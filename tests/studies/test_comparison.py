@@ -174,6 +174,8 @@ def test_simulated_is_said() -> None:
     made = Comparison([row(simulated="network: 4G (simulated)"), row()])
     assert made.provenance.word == "simulated"
     assert "4G (simulated)" in made.provenance.line
+    assert "<h1>Voice-to-voice, compared (partly simulated)</h1>" in comparison_html(made)
+    assert "simulated)" not in comparison_html(Comparison([row()]))
     assert Comparison([row()]).provenance.word == "measured"
     assert Comparison([Row(simulated="network: 4G (simulated)")]).provenance.simulated == ()
 

@@ -24,6 +24,8 @@ def test_html_is_escaped() -> None:
     assert "<i>" not in html
     assert "a title" in html
     assert html == table()._repr_html_()
+    assert '<td style="text-align:right">1,234</td>' in html
+    assert '<td style="text-align:left">chain</td>' in html
 
 
 def test_rows_are_mappings() -> None:

@@ -11,7 +11,7 @@ from realtime_nb.errors import ConfigurationError, MissingExtra
 from realtime_nb.studies import statistics
 from realtime_nb.studies.comparison import Comparison, swept_in
 from realtime_nb.studies.figures.look import Line, Look, Size, Theme, lines, look
-from realtime_nb.studies.provenance import StudyProvenance
+from realtime_nb.studies.provenance import StudyProvenance, simulated_word
 from realtime_nb.studies.rows import COLUMNS, Row
 from realtime_nb.studies.statistics import Estimate
 
@@ -138,6 +138,7 @@ def median_of(values: list[float], seed: int) -> Estimate:
 def provenance_line(comparison: Comparison, *, interval: str = "") -> str:
     """Return engine, model, endpoint, machine, n, interval, date and what was simulated, on one line."""
     where: StudyProvenance = comparison.provenance
+    word = simulated_word(comparison.rows)
     dates = sorted(row.started[:10] for row in comparison.rows if row.started)
     created = where.created[:10] or (dates[0] if dates else "")
     known = {
@@ -149,7 +150,7 @@ def provenance_line(comparison: Comparison, *, interval: str = "") -> str:
     return " · ".join(
         part
         for part in (
-            f"{_word(comparison)}: {', '.join(where.simulated)}" if where.simulated else "measured",
+            f"{word.upper()}: {', '.join(where.simulated)}" if word else "measured",
             *(f"{name}: {value or 'not recorded'}" for name, value in known.items()),
             where.load_line,
             f"n = {where.n} runs" + (f" ({where.missing} missing)" if where.missing else ""),
@@ -161,8 +162,3 @@ def provenance_line(comparison: Comparison, *, interval: str = "") -> str:
         )
         if part
     )
-
-
-def _word(comparison: Comparison) -> str:
-    ran = [row for row in comparison.rows if row.status != "missing"]
-    return "SIMULATED" if all(row.simulated for row in ran) else "PARTLY SIMULATED"
