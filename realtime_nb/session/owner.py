@@ -176,7 +176,8 @@ class SessionOwner:
         set_soon(self.loop, self.closing)
 
     def _explained(self, error: RealtimeError) -> RealtimeError:
-        if self._fatal is not None and isinstance(error, ConnectionLost):
+        mended = self.state == "connected" and retryable(error)  # what was refused was not the session
+        if self._fatal is not None and isinstance(error, ConnectionLost) and not mended:
             details = self._fatal.error
             if details.code == "invalid_api_key":
                 return AuthenticationFailed(
@@ -333,6 +334,8 @@ class SessionOwner:
         """Give the conversation to a fresh connection; assistant turns come back as text."""
         config, items, lost, spoken = self._plan
         settings = settings_again(config)
+        if len(self.tools.toolbox):  # perhaps more than the server was told of
+            settings["tools"] = self._tools_beside(config)
         if settings:
             self.protocol.send(ce.SessionUpdate(session={"type": config.type, **settings}))
         for item in items:
@@ -377,10 +380,12 @@ class SessionOwner:
 
     async def offer_tools(self) -> None:
         """Tell the server which tools there are now, beside those that were given as dicts."""
-        toolbox = self.tools.toolbox
-        others = [tool for tool in self.protocol.config.tools if tool.get("name") not in toolbox]
-        update = ce.SessionUpdate(session={"type": "realtime", "tools": [*others, *toolbox.definitions]})
+        update = ce.SessionUpdate(session={"type": "realtime", "tools": self._tools_beside(self.protocol.config)})
         await self.request(update, lambda event: isinstance(event, se.SessionUpdated))
+
+    def _tools_beside(self, config: SessionConfig) -> list[dict[str, Any]]:
+        toolbox = self.tools.toolbox
+        return [*(tool for tool in config.tools if tool.get("name") not in toolbox), *toolbox.definitions]
 
 
 __all__ = ["SessionOwner", "State"]

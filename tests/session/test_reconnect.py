@@ -10,7 +10,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from realtime_nb.errors import AuthenticationFailed, ConnectionLost, ConnectionRefused, LocalProtocolError
+from realtime_nb.errors import (
+    AuthenticationFailed,
+    ConnectionLost,
+    ConnectionRefused,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from realtime_nb.protocol.conversation import Conversation
 from realtime_nb.protocol.items import (
     FunctionCall,
@@ -28,11 +34,15 @@ from realtime_nb.session.opening import open_session
 from realtime_nb.session.reconnect import Reconnect, restorable, retryable, settings_again
 from realtime_nb.session.session import Session
 from realtime_nb.session.settings import session_settings
+from realtime_nb.session.tools import Tool
 from realtime_nb.testing.scripted_server import Reply, ScriptedServer
 from realtime_nb.transport.memory import MemoryTransport
 from tests.session.test_session import HERE, tone, until
 
 pytestmark = pytest.mark.anyio
+
+
+MADE = Tool(lambda: "later", name="made")  # here, as pydantic reads its plugins from disk once
 
 
 class Waits:
@@ -247,6 +257,31 @@ async def test_a_connection_that_lasted_begins_to_count_anew() -> None:
             await until(lambda following=following: following.received)
         assert session.state == "connected"
     assert waits.seconds == [0.5] * 4
+
+
+async def test_a_tool_of_the_gap_is_offered_beside_the_others() -> None:
+    first, second = ScriptedServer(), ScriptedServer(seed=2)
+    waits = Waits()
+    given = {"type": "function", "name": "given", "parameters": {"type": "object", "properties": {}}}
+    async with surviving([first, second], waits, tools=[given]) as session:
+        waits.go.clear()
+        first.cut()
+        await until(lambda: session.state == "reconnecting")
+        session.tools.add(MADE)
+        waits.go.set()
+        await until(lambda: second.protocol.config.tools)
+        assert [tool["name"] for tool in second.protocol.config.tools] == ["given", "made"]
+
+
+async def test_a_model_refused_long_ago_is_not_why_the_network_breaks() -> None:
+    server = ScriptedServer()
+    async with surviving([server], Waits(), Reconnect(attempts=0)) as session:
+        server.protocol.error(RemoteProtocolError("No such recogniser.", code="model_not_found"))
+        await server.flush()
+        await until(lambda: any(event.event_type == "error" for event in session.events))
+        server.cut(1006)
+        await until(lambda: session.state == "failed")
+        assert isinstance(session.closed_reason, ConnectionLost)
 
 
 async def test_a_long_conversation_comes_back_whole(monkeypatch: pytest.MonkeyPatch) -> None:
