@@ -168,14 +168,14 @@ class Runs:
         """Run one turn; whatever goes wrong is in the row."""
         limit_s = self._rules.timeout_s
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s) as limit:
                 await lane.pipeline.reset()
                 turn = await collect(lane.pipeline, clip, on_event=on_event)
-        except TimeoutError:
-            return _failed(row, lane, "timed_out", f"The run did not end within {limit_s:g} s.")
         except RealtimeError as problem:
             return _failed(row, lane, "failed", str(problem))
         except Exception as problem:  # a bug in one run must not cost the others
+            if isinstance(problem, TimeoutError) and limit.expired():
+                return _failed(row, lane, "timed_out", f"The run did not end within {limit_s:g} s.")
             return _failed(row, lane, "failed", f"The pipeline broke: {problem!r}. Please report this.")
         return with_turn(row, turn, prices=self._prices)
 

@@ -217,6 +217,12 @@ def test_a_run_that_never_ends_is_timed_out() -> None:
     assert "30 s" in next(row.error for row in made.rows if row.status == "timed_out")
 
 
+def test_a_timeout_of_the_pipeline_s_own_is_not_ours() -> None:
+    made = run(FakePipeline(raises=lambda run: TimeoutError("the socket") if run == 1 else None), repeats=1)
+    (broken,) = [row for row in made.rows if row.status != "completed"]
+    assert (broken.status, "TimeoutError('the socket')" in broken.error) == ("failed", True)
+
+
 # --- stopping and going on --------------------------------------------------------------------------------------
 
 
