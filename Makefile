@@ -12,6 +12,12 @@ KERNEL6 := .venv-ipykernel6
 CLIENTS := .venv-clients
 BIN := $(VENV)/bin
 pip_install = .ci/pip-install $(1)
+# Two at once: waiting is most of what tests, downloads and builds do. An old make cannot keep their lines apart.
+beside = $(MAKE) --no-print-directory --keep-going --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+# Whole modules, so that what a module shares is made once; `PYTEST_ARGS='-n 0'` for one process.
+two_at_once = -n 2 --dist loadfile --no-loadscope-reorder
+# What is chosen with PYTEST_ARGS may be in one of two runs; without a choice a run without tests is a failure.
+none_chosen = $(if $(PYTEST_ARGS),|| [ $$? -eq 5 ])
 
 # Stamps live inside the environment: remove the environment and everything is made again.
 ENV_READY := $(VENV)/.made
@@ -81,7 +87,7 @@ $(SYSTEM)/flite-program: | $(SYSTEM)/flite
 	@command -v flite >/dev/null || .ci/apt-install flite || echo 'no flite program: tests that speak with it are skipped'
 	@touch $@
 
-$(SYSTEM)/chromium:
+$(SYSTEM)/chromium: | $(SYSTEM)/flite-program
 	@mkdir -p $(SYSTEM)
 	@$(BIN)/python tests/browser/chromium.py >/dev/null 2>&1 || .ci/apt-install chromium \
 	  || $(BIN)/python -m playwright install --with-deps chromium
@@ -99,8 +105,8 @@ setup: $(LAB_READY) $(SYSTEM)/flite
 
 setup-python: $(DEV_READY) $(SYSTEM)/flite $(SYSTEM)/flite-program
 
-setup-test: $(DEV_READY) $(KERNEL6_READY) $(SYSTEM)/flite $(SYSTEM)/flite-program
-	@$(MAKE) --no-print-directory $(SYSTEM)/chromium frontend
+setup-test: $(DEV_READY)
+	@$(beside) $(SYSTEM)/chromium frontend $(KERNEL6_READY)
 
 # --- use --------------------------------------------------------------------------------------------------------
 
@@ -110,7 +116,8 @@ lab: setup
 # --- checks -----------------------------------------------------------------------------------------------------
 
 test: setup-test
-	@$(MAKE) --no-print-directory --keep-going lint types architecture test-frontend test-unit $(if $(WITHOUT_CLIENTS),,test-clients) test-browser
+	@failed=0; $(beside) $(if $(WITHOUT_CLIENTS),,test-clients) lint types architecture test-frontend || failed=1; \
+	  $(MAKE) --no-print-directory --keep-going --jobs=1 test-unit test-browser || failed=1; exit $$failed
 
 fmt: $(DEV_READY)
 	$(BIN)/ruff check --fix --quiet . || true
@@ -131,18 +138,19 @@ test-frontend: $(DEV_READY) frontend
 	$(BIN)/python hatch_build.py npm run --if-present test
 
 test-unit: $(DEV_READY)
-	$(BIN)/python -m pytest -m 'not browser' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(two_at_once) -m 'not browser' $(PYTEST_ARGS)
 
 test-clients: $(DEV_READY) $(CLIENTS_READY) $(SYSTEM)/flite
 	PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" REALTIME_NB_PYTHON="$(CURDIR)/$(BIN)/python" \
 	  $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(PYTEST_ARGS)
 
 test-browser: setup-test
-	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+	@failed=0; $(BIN)/python -m pytest $(two_at_once) -m 'browser and not alone' $(PYTEST_ARGS) $(none_chosen) || failed=1; \
+	  $(BIN)/python -m pytest -m 'browser and alone' $(PYTEST_ARGS) $(none_chosen) || failed=1; exit $$failed
 
 bench: $(DEV_READY)
 	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done
 
 clean:
 	rm -rf $(VENV) $(KERNEL6) $(CLIENTS) tests/clients/agents_js/node_modules $(SYSTEM) build dist test-results realtime_nb/widgets/static realtime_nb/frontend/node_modules
-	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache .coverage htmlcov
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

@@ -17,6 +17,14 @@ settings.load_profile("explore" if os.environ.get("REALTIME_NB_EXPLORE") else "r
 collect_ignore = ["clients"]
 """They run in an environment of their own: `make test-clients`."""
 
+LONGEST = ("test_notebooks", "test_conformance", "test_truth", "test_load", "test_study", "test_figures")
+"""Modules that begin first, the longest of all in front: of two processes none then waits long for the other's end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
 
 @pytest.fixture
 def anyio_backend() -> str:

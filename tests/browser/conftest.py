@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
-from tests.browser.lab import KERNEL_6, KERNEL_7, RESULTS, Lab, NotebookPage, kernels, launch_chromium
+from tests.browser.lab import CELL_TIMEOUT_S, KERNEL_6, KERNEL_7, RESULTS, Lab, NotebookPage, kernels, launch_chromium
 
 HERE = Path(__file__).parent
+expect.set_options(timeout=CELL_TIMEOUT_S * 1000)
 OpenNotebook = Callable[..., NotebookPage]
 
 

@@ -14,6 +14,8 @@ from realtime_nb.widgets import messages
 from tests.browser.frontend_page import Received, ScriptedKernel
 from tests.browser.lab import launch_chromium
 
+pytestmark = pytest.mark.alone
+
 RATE_HZ = 24_000
 TONE_HZ = 1000
 DEVICE_RATE_HZ = 48_000

@@ -10,6 +10,8 @@ import pytest
 from realtime_nb.audio import AudioClip
 from tests.browser.conftest import OpenNotebook
 
+pytestmark = pytest.mark.alone
+
 TONE_HZ = 700
 LOUDEST_FREQUENCY = """
 async () => {

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, expect
 from tests.browser.lab import KERNEL_6, KERNEL_7, Lab, kernels
 from tests.browser.studio_page import CONNECT, STUDIO, StudioPage, running_notebook, speech_wav
 
+pytestmark = pytest.mark.alone
+
 BUSY = """
 import time
 begun_ms = session.now_ms()

@@ -12,6 +12,8 @@ from playwright.sync_api import Browser, WebSocketRoute, expect
 from tests.browser.lab import FAR_HOST, Lab, NotebookPage, launch_chromium
 from tests.browser.studio_page import CONNECT, STUDIO, StudioPage, keep_picture, open_page, speech_wav
 
+pytestmark = pytest.mark.alone
+
 NAME = "links.ipynb"
 
 

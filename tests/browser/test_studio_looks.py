@@ -21,6 +21,8 @@ from tests.browser.studio_page import (
     wait_answered,
 )
 
+pytestmark = pytest.mark.alone
+
 LIST_DRAWN = """
 () => {
     const list = document.querySelector('.rnb-studio .rnb-list'), box = list.getBoundingClientRect();

@@ -22,6 +22,8 @@ from tests.browser.studio_page import (
     wait_answered,
 )
 
+pytestmark = pytest.mark.alone
+
 LONG_TEXT = " ".join(f"word{number}" for number in range(120))
 SCRIPTED = "import os\nos.environ['REALTIME_NB_ENGINE'] = 'scripted'"
 

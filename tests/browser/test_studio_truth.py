@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, expect
 from tests.browser.lab import Lab
 from tests.browser.studio_page import CONNECT, PROBE, STUDIO, StudioPage, aligned, running_notebook, wait_answered
 
+pytestmark = pytest.mark.alone
+
 TOLERANCE_MS = 30.0
 TURNS = 3
 FOLLOW = "from realtime_nb.widgets.timeline import Timeline\nTimeline(session)"
