@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -34,6 +35,8 @@ SILENT_COMM_S = 5.0
 CLOSE_UNAUTHORIZED = 4401
 CLOSE_REPLACED = 4409
 CLOSE_VERSION = 4426
+
+logger = logging.getLogger(__name__)
 
 _decode_hello = msgspec.json.Decoder(messages.Hello).decode
 
@@ -78,10 +81,13 @@ class LinkHub:
         return self._server.port
 
     async def register(self, link: MediaLink) -> None:
-        """Let a link's token in, listening from now on."""
+        """Let a link's token in, listening from now on. Where no port can be had, views come by comm."""
         self._links[link.token] = link
         async with self._starting:
-            await self._server.start()
+            try:
+                await self._server.start()
+            except OSError as problem:
+                logger.warning("No port of this machine can be listened on (%s); views use the comm.", problem)
 
     async def unregister(self, link: MediaLink) -> None:
         """Forget a link; without any the server stops."""

@@ -270,6 +270,19 @@ async def test_comm_carries_the_same_messages(link, listener):
     delivery.cancel()
 
 
+async def test_a_machine_without_a_port_offers_the_comm(hub, link, listener, monkeypatch, caplog):
+    async def start() -> None:
+        raise OSError("Address already in use")
+
+    monkeypatch.setattr(hub._server, "start", start)
+    offer = await link.offer("view", PAGE)
+    assert offer["port"] == 0
+    assert "views use the comm" in caplog.text
+    view = CommBrowser(offer, lambda content, buffers: link.receive_comm(content, buffers, lambda *_: None))
+    await view.open()
+    await listener.until(lambda: bool(listener.joined))
+
+
 async def test_silent_comm_view_makes_room_for_one_that_speaks(link, listener, monkeypatch):
     monkeypatch.setattr(media_link, "SILENT_COMM_S", -1.0)
 

@@ -217,4 +217,5 @@ it("knows where a link may be found", () => {
   const hub = { protocol: "https:", hostname: "hub.example", host: "hub.example" };
   expect(socketUrls(hub, "/user/ada", 9)).toEqual([{ name: "proxy", url: "wss://hub.example/user/ada/proxy/9/" }]);
   expect(socketUrls(hub, null, 9)).toEqual([]);
+  expect(socketUrls(local, "/", 0)).toEqual([]);
 });

@@ -89,13 +89,14 @@ export function openComm(scope: Scope, model: Model, clientId: string): Transpor
   return { name: "comm", bufferedBytes: 0, sendText: (text) => send({ text }), sendBinary: (data) => send({}, [data]), close };
 }
 
-/** Where a link may be found from this page, best first. */
+/** Where a link may be found from this page, best first; port 0 is none. */
 export function socketUrls(
   location: { protocol: string; hostname: string; host: string },
   baseUrl: string | null,
   port: number,
 ): Array<{ name: TransportName; url: string }> {
   const urls: Array<{ name: TransportName; url: string }> = [];
+  if (port === 0) return urls;
   if (["localhost", "127.0.0.1", "[::1]", "::1"].includes(location.hostname)) {
     urls.push({ name: "direct", url: `ws://127.0.0.1:${port}/` });
   }
