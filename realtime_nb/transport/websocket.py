@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConcurrencyError, ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
 from realtime_nb.errors import AuthenticationFailed, ConfigurationError, ConnectionLost, ConnectionRefused
@@ -55,7 +57,18 @@ class WebSocketTransport:
 
     async def aclose(self, code: int = NORMAL_CLOSE_CODE, reason: str = "") -> None:
         """Close. See `Transport.aclose`."""
-        await self._connection.close(code, reason)
+        reading = asyncio.create_task(self._pass_over(), name="websocket closing")
+        try:
+            await self._connection.close(code, reason)
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+
+    async def _pass_over(self) -> None:
+        """Read what still comes: the server's close frame is behind it, and unread frames stop the reading."""
+        with contextlib.suppress(ConnectionClosed, ConcurrencyError):
+            while True:
+                await self._connection.recv()
 
 
 async def open_websocket(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http
 import socket
@@ -48,6 +49,26 @@ async def test_a_close_frame_carries_code_and_reason() -> None:
         with pytest.raises(ConnectionLost) as lost:
             await transport.receive()
         assert (lost.value.code, lost.value.reason) == (3000, "invalid_request_error.invalid_api_key")
+
+
+async def test_closing_does_not_wait_for_frames_that_nobody_reads() -> None:
+    codes: list[int | None] = []
+    sent, left = asyncio.Event(), asyncio.Event()
+
+    async def talk(connection: ServerConnection) -> None:
+        for _ in range(200):
+            await connection.send("word " * 200)
+        sent.set()
+        await connection.wait_closed()
+        codes.append(connection.close_code)
+        left.set()
+
+    async with listening(talk) as url:
+        transport = await open_websocket(url)
+        await sent.wait()
+        await transport.aclose()
+        await left.wait()
+        assert codes == [transport._connection.close_code] == [1000]
 
 
 async def test_a_cut_without_a_close_frame_is_1006() -> None:
