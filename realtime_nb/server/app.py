@@ -282,8 +282,9 @@ class EmbeddedServer:
         except Refused as refused:
             await self._refuse(websocket, refused)
             return
+        on_the_network = self._on_the_network(websocket)
         connection = RealtimeConnection(
-            self._on_the_network(websocket),
+            on_the_network,
             self.engines,
             self._config(admission),
             limits=self._limits,
@@ -297,6 +298,8 @@ class EmbeddedServer:
             await connection.run()
         finally:
             del self._connections[connection]
+            if isinstance(on_the_network, FaultySocket):  # the client may have left without a goodbye of ours
+                await on_the_network.close()
 
     def _on_the_network(self, websocket: WebSocket) -> WebSocket | FaultySocket:
         if self._faults is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -43,6 +44,15 @@ async def test_a_cut_in_the_middle_of_the_audio_happens_once() -> None:
         again = await connected(server)
         assert (await again.ask("hello")).status == "completed"
         await again.aclose()
+
+
+async def test_nothing_of_the_faults_is_left_when_the_client_has_gone() -> None:
+    async with misbehaving(Faults(delay_ms=1)) as server:
+        session = await connected(server)
+        await session.aclose()
+        async with asyncio.timeout(20):
+            while server._connections or any("FaultyTransport" in repr(task) for task in asyncio.all_tasks()):
+                await asyncio.sleep(0)
 
 
 async def test_a_session_expires_with_its_error_and_code() -> None:
