@@ -14,12 +14,13 @@ import contextlib
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from realtime_nb.errors import RealtimeError
 
-__all__ = ["Runtime", "runtime"]
+__all__ = ["Runtime", "runtime", "wait_at_exit"]
 
 T = TypeVar("T")
 THREAD_NAME = "realtime_nb-runtime"
@@ -192,6 +193,7 @@ class Runtime:
 _lock = threading.Lock()
 _current: Runtime | None = globals().get("_current")
 _inherited: list[Runtime] = globals().get("_inherited", [])
+_awaited: weakref.WeakSet[threading.Thread] = globals().get("_awaited", weakref.WeakSet())
 
 
 def runtime() -> Runtime:
@@ -210,9 +212,16 @@ def _renew_lock_after_fork() -> None:
     _lock = threading.Lock()
 
 
+def wait_at_exit(thread: threading.Thread) -> None:
+    """Let the interpreter wait for a daemon thread, at most 3 s, when everything else has been closed."""
+    _awaited.add(thread)
+
+
 def _stop_at_exit() -> None:
     if _current is not None:
         _current.stop()
+    for thread in tuple(_awaited):
+        thread.join(CLOSER_TIMEOUT_S)
 
 
 if "_registered" not in globals():

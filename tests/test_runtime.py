@@ -243,3 +243,26 @@ def test_interpreter_exit_runs_closers_quietly():
     )
     assert done.stdout.split() == ["end", "closed"]
     assert done.stderr == ""
+
+
+AT_EXIT = """
+import threading, time
+from realtime_nb.runtime import runtime, wait_at_exit
+runtime().loop
+begin = threading.Event()
+def write():
+    begin.wait()
+    time.sleep(0.3)
+    print("written", flush=True)
+thread = threading.Thread(target=write, daemon=True)
+thread.start()
+async def closed():
+    begin.set()
+    wait_at_exit(thread)
+runtime().on_stop(closed)
+"""
+
+
+def test_the_interpreter_waits_for_what_a_closed_session_still_writes() -> None:
+    done = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("written\n", "", 0)

@@ -65,6 +65,7 @@ class RecordingWriter:
     Attributes:
         dropped: things not written, because the disk was too slow or they were too odd; 0 in a good recording.
         failure: why writing stopped, None while it goes well.
+        thread: ends when the files are complete.
 
     Raises:
         ConfigurationError: the folder exists and is not empty, or cannot be made.
@@ -89,7 +90,7 @@ class RecordingWriter:
         self._ending = threading.Event()
         self._ended: str | None = None
         self._offset = 0
-        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE_JOBS)
+        self._jobs: queue.Queue[Callable[[], None]] = queue.Queue(QUEUE_JOBS)
         try:
             self._open()
         except (OSError, ValueError) as problem:
@@ -97,8 +98,8 @@ class RecordingWriter:
                 f"No recording can be written to {self.path}: {getattr(problem, 'strerror', None) or problem}.",
                 what_now="Give a folder on a disk with room that you may write to.",
             ) from problem
-        self._thread = threading.Thread(target=self._work, name="realtime_nb-recording", daemon=True)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._work, name="realtime_nb-recording", daemon=True)
+        self.thread.start()
 
     def _open(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -140,20 +141,15 @@ class RecordingWriter:
 
     def finish(self, ended: str | None = None) -> None:
         """Take no more, write what is waiting, then end the thread; returns at once. Twice is fine."""
-        if self._finished:
-            return
-        self._finished = True
-        self._ended = ended
-        threading.Thread(target=self._end, daemon=True).start()
+        if not self._finished:
+            self._ended = ended
+            self._finished = True
+            self._ending.set()
 
     def close(self, ended: str | None = "The recording was closed.") -> None:
         """As `finish`, and wait until the files are complete. Closing twice is fine."""
         self.finish(ended)
-        self._thread.join()
-
-    def _end(self) -> None:
-        self._jobs.put(None)  # may have to wait for room
-        self._ending.set()
+        self.thread.join()
 
     # --- the thread ---------------------------------------------------------------------------------------------
 
@@ -167,7 +163,10 @@ class RecordingWriter:
 
     def _work(self) -> None:
         try:
-            while self._drain():
+            finished = False
+            while not (finished and self._jobs.empty()):
+                finished = self._finished
+                self._drain()
                 for file in (self._events, self._index, self._marks, self._stereo):
                     file.flush()
                 if os.fstat(self._events.fileno()).st_nlink == 0 and not self.path.exists():
@@ -176,8 +175,9 @@ class RecordingWriter:
                     self._ending.wait(FLUSH_EVERY_S)  # waking up for every event would cost more than writing it
         except OSError as failure:
             self._fail(failure)
-            while self._jobs.get() is not None:
-                continue
+            while not self._jobs.empty():
+                self._jobs.get()
+            self._ending.wait()
         finally:
             for closing in (self._events, self._marks, self._stereo, self._index):
                 with contextlib.suppress(OSError):
@@ -191,15 +191,11 @@ class RecordingWriter:
                 self._write_manifest()
             self._tell(self._on_end)
 
-    def _drain(self) -> bool:
-        """Run what is waiting; False when told to end."""
+    def _drain(self) -> None:
+        """Run what is waiting."""
         with contextlib.suppress(queue.Empty):
             for _ in range(JOBS_PER_FLUSH):
-                job = self._jobs.get_nowait()
-                if job is None:
-                    return False
-                self._do(job)
-        return True
+                self._do(self._jobs.get_nowait())
 
     def _do(self, job: Callable[[], None]) -> None:
         """Run a job; one that is odd beyond expectation must not end the recording."""

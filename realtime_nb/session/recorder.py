@@ -15,6 +15,7 @@ from realtime_nb.recording.lanes import JITTER_MS, Lane
 from realtime_nb.recording.redaction import Redaction
 from realtime_nb.recording.secrets import Scrubber, bare_url
 from realtime_nb.recording.writer import RecordingWriter, manifest_for
+from realtime_nb.runtime import wait_at_exit
 
 from .event_log import LoggedEvent
 from .owner_loop import call_soon
@@ -138,6 +139,7 @@ class SessionRecorder:
         """The session is over: finish the files, without waiting for the disk."""
         self._mark("ended", now_ms, {"message": error.message})
         self.writer.finish(error.message)
+        wait_at_exit(self.writer.thread)
 
     def begin(self, owner: SessionOwner) -> None:
         """Take over: write the events that the session still holds, and follow it from now on. On its loop."""

@@ -299,3 +299,22 @@ def test_on_a_full_disk_the_index_makes_room_for_the_manifest(tmp_path: Path, mo
     assert any("No space left" in note for note in read.notes)
     assert not (tmp_path / "r" / "manifest.json.part").exists()
     assert len(list(read.events())) == 1
+
+
+def test_it_ends_without_a_new_thread_and_writes_all_that_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.12.1 starts no thread while the interpreter ends, which is when many sessions are closed."""
+    recording = writer(tmp_path / "r")
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for number in range(3000):
+        add(recording, number)
+    recording.finish("over")
+    recording.finish("again")
+    recording.thread.join(20)
+    read = Recording.open(tmp_path / "r")
+    assert (len(list(read.events())), read.manifest.ended) == (3000, "over")

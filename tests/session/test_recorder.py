@@ -263,7 +263,7 @@ async def test_a_recorded_session_that_is_dropped_closes_and_its_recording_is_co
         await session.ask("hello")
         del session
         gc.collect()
-        await asyncio.to_thread(writer._thread.join, 20)
+        await asyncio.to_thread(writer.thread.join, 20)
     recording = await asyncio.to_thread(Recording.open, tmp_path / "r")
     assert (recording.notes, recording.manifest.ended) == ([], "The session was closed.")
 
