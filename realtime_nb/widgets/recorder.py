@@ -38,6 +38,8 @@ class RecorderDesk(Desk):
     async def record(self, seconds: float) -> AudioClip:
         """Record from the active view; see `Recorder.record`."""
         client = await self._active_view()
+        if self._recording:
+            raise AudioError("This Recorder is recording already.", what_now="Wait for its end, or press Stop.")
         self._begin()
         self._microphone = messages.MicrophoneState(state="stopped")
         client.send(messages.MicrophoneControl(open=True))
@@ -144,7 +146,7 @@ class Recorder(LinkedWidget):
         """Record for some seconds in the view that is open. Cancelling closes the microphone and keeps what came.
 
         Raises:
-            AudioError: the microphone was refused, is missing, or the view was closed.
+            AudioError: the microphone was refused, is missing, or the view was closed; or it is recording already.
             ConfigurationError: no view is open, or more than ten minutes are asked for.
         """
         if not 0 < seconds <= MAX_SECONDS:

@@ -74,6 +74,25 @@ def test_record_for_some_seconds_from_a_cell(make, play, views_of):
     assert widget.clip == clip
 
 
+def test_a_second_recording_at_a_time_is_refused_and_leaves_the_first_alone(make, play, views_of):
+    widget = make(Recorder)
+    views = views_of(widget)
+
+    async def page():
+        view = await views.open()
+        recording = asyncio.create_task(widget.record(0.02))
+        await view.wait("microphone_control", lambda m: m["open"])
+        with pytest.raises(AudioError, match="recording already"):
+            await widget.record(0.02)
+        assert view.all("microphone_control") == [{"type": "microphone_control", "open": True, "muted": False}]
+        await view.send_binary(messages.KIND_MICROPHONE, 1, TONE[:480].tobytes())
+        clip = await recording
+        await views.close()
+        return clip
+
+    assert np.array_equal(play(page()).samples, TONE[:480])
+
+
 def test_the_shortest_take_is_a_millisecond(make, play, views_of):
     widget = make(Recorder)
     views = views_of(widget)
