@@ -32,6 +32,7 @@ class Utterance:
 
     Attributes:
         item_id: of the user item that it will be.
+        closed: whether it was released.
     """
 
     def __init__(self, wire: Wire, item_id: str) -> None:
@@ -42,7 +43,7 @@ class Utterance:
         self._failure: EngineError | None = None
         self._answer: asyncio.Future[Transcript] | None = None
         self._settled = SettledText()
-        self._closed = False
+        self.closed = False
         self._opening = wire.spawn(self._open(), name="utterance-open")
 
     async def _open(self) -> None:
@@ -54,7 +55,7 @@ class Utterance:
         except Exception as failure:
             self._fail(failure)
             return
-        if self._closed:
+        if self.closed:
             await stream.aclose()
             return
         self._stream = stream
@@ -114,7 +115,7 @@ class Utterance:
 
     async def aclose(self) -> None:
         """Release the stream. Closing twice is fine."""
-        self._closed = True
+        self.closed = True
         if self._stream is not None:
             stream, self._stream = self._stream, None
             await stream.aclose()
@@ -129,7 +130,7 @@ class Utterance:
             self._send(self._settled.settle(settled))
 
     def _announces(self) -> bool:
-        return not self._closed and self._wire.protocol.config.audio.input.transcription is not None
+        return not self.closed and self._wire.protocol.config.audio.input.transcription is not None
 
     def _send(self, delta: str) -> None:
         if delta:
@@ -150,12 +151,20 @@ class Ears:
     def __init__(self, wire: Wire) -> None:
         self.transcripts: dict[str, Transcript] = {}
         self._wire = wire
+        self._utterances: list[Utterance] = []
         self._pending: dict[str, asyncio.Event] = {}
         self._failures: dict[str, EngineError] = {}
 
     def listen(self, item_id: str) -> Utterance:
         """Begin a user turn."""
-        return Utterance(self._wire, item_id)
+        self._utterances = [one for one in self._utterances if not one.closed]
+        self._utterances.append(Utterance(self._wire, item_id))
+        return self._utterances[-1]
+
+    async def aclose(self) -> None:
+        """Release the recogniser of turns that the end of the connection cut off; its tasks have ended."""
+        for utterance in self._utterances:
+            await utterance.aclose()
 
     def settle(self, utterance: Utterance, *, seconds: float) -> None:
         """Turn a finished utterance into its item's transcript; `heard` waits for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -108,13 +109,14 @@ class RealtimeConnection:
             await self._leave(goodbye, writer)
 
     async def _serve(self) -> Goodbye:
-        async with asyncio.TaskGroup() as group:
+        async with contextlib.AsyncExitStack() as leftovers, asyncio.TaskGroup() as group:
             wire = Wire(self._protocol, self._outbox, self._engines, group, self.end, self._sleep)
             self._protocol.meter = meter = Meter(self._bucket)
             self._protocol.open()
             refuse_mcp_tools(wire, None, self._protocol.config)
             wire.flush()
             ears = Ears(wire)
+            leftovers.push_async_callback(ears.aclose)
             window, longest_tokens = ContextWindow(self._limits), self._limits.output_tokens
             self._replies = replies = Replies(wire, ears, meter, window, longest_tokens=longest_tokens)
             wire.spawn(self._read(wire, TurnTaking(wire, ears, replies), replies), name="realtime-reader")

@@ -12,7 +12,7 @@ from realtime_nb.audio.g711 import encode_alaw, encode_mulaw
 from realtime_nb.audio.resample import resample
 from realtime_nb.engines import scripted
 from realtime_nb.engines.base import ChatRequest, EngineSet, Pcm16, SynthesizedChunk
-from realtime_nb.engines.scripted.listening import ScriptedTranscriberStream
+from realtime_nb.engines.scripted.listening import ScriptedTranscriber, ScriptedTranscriberStream
 from realtime_nb.errors import EngineCrashed
 from realtime_nb.server import turn_taking
 from tests.server.talking import PATIENCE_S, Client, connected, serving, silence, tone, without
@@ -187,6 +187,41 @@ async def test_a_turn_without_an_end_is_ended_before_the_buffer_is_full(monkeypa
         first, second = client.of("input_audio_buffer.speech_stopped")
         assert first["audio_end_ms"] == pytest.approx(2000, abs=50)
         assert second["audio_end_ms"] == pytest.approx(2600 + 500, abs=50)
+
+
+@pytest.mark.parametrize("by", ["client", "server"])
+@pytest.mark.parametrize("when", ["speaking", "pausing", "pushing", "committed"])
+async def test_a_connection_that_ends_in_a_turn_releases_its_recogniser(
+    when: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[ScriptedTranscriberStream] = []
+    released: list[ScriptedTranscriberStream] = []
+    begin, end = ScriptedTranscriber.open, ScriptedTranscriberStream.aclose
+
+    async def noted_open(self: ScriptedTranscriber, **options: Any) -> ScriptedTranscriberStream:
+        opened.append(await begin(self, **options))
+        return opened[-1]
+
+    async def noted_close(self: ScriptedTranscriberStream) -> None:
+        released.append(self)
+        await end(self)
+
+    monkeypatch.setattr(ScriptedTranscriber, "open", noted_open)
+    monkeypatch.setattr(ScriptedTranscriberStream, "aclose", noted_close)
+    async with serving() as server, connected(server) as client, asyncio.timeout(PATIENCE_S):
+        if when in ("pushing", "committed"):
+            await client.update(audio={"input": {"turn_detection": None}})
+        await client.hear(tone(600), silence(300 if when == "pausing" else 0))
+        if when == "committed":
+            await client.send("input_audio_buffer.commit")
+        while not opened:
+            await asyncio.sleep(0)
+        if by == "server":
+            await server.aclose()
+        client.socket.transport.abort()
+        while server._connections:
+            await asyncio.sleep(0)
+        assert released == opened
 
 
 async def test_push_to_talk_commits_answers_and_hears_while_the_key_is_down() -> None:
