@@ -25,6 +25,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class RealtimeError(Exception):
     """Base of all errors here.
@@ -41,6 +43,13 @@ class RealtimeError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.what_now}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), *self.args), self.__dict__  # a worker's error reaches who asked
+
+
+def _made_again(kind: type[RealtimeError], *args: object) -> RealtimeError:
+    return kind.__new__(kind, *args)
 
 
 class ConfigurationError(RealtimeError):
