@@ -14,6 +14,7 @@ from realtime_nb.engines.brain.matcher import FUNCTION_WORDS
 from realtime_nb.engines.brain.numbers import Number, find_numbers, say_number
 
 MAX_CHARACTERS = 1000
+_MOST_THINGS = 1_000_000
 _FILLER = FUNCTION_WORDS | {"please", "yes", "no", "sorry", "it", "said", "meant", "name", "number", "okay", "order"}
 _CONTAINERS_TEXT = """
 slice slices piece pieces bowl bowls glass glasses cup cups plate plates bottle bottles large small big medium fresh
@@ -233,7 +234,8 @@ def _find_items(utterance: Utterance, asked: bool) -> list[Item]:
     index = _index("things", (*lists["foods"], *lists["products"]))
     found = _known(utterance.words, index)
     if found:
-        return [Item(_quantity_before(utterance, start), name) for start, _, name in found]
+        items = [Item(_quantity_before(utterance, start), name) for start, _, name in found]
+        return [item for item in items if item.quantity]
     text = " ".join(utterance.words)
     match = re.search(rf"\b(?:{_ORDER_VERBS}) (.+)$", text) if not asked else re.match(r"(.+)$", text)
     if not match or (asked and (_looks_like_a_question(utterance) or _NO_ANSWER & set(utterance.words))):
@@ -242,7 +244,7 @@ def _find_items(utterance: Utterance, asked: bool) -> list[Item]:
     names = [word for word in thing if word not in FUNCTION_WORDS | _NOT_A_THING | _CONTAINERS and not word.isdecimal()]
     numbers = find_numbers(thing)
     names = [word for word in names if not find_numbers([word])]
-    return [Item(min(numbers[0].value, 1000) if numbers else 1, " ".join(names[:3]))] if names else []
+    return [Item(min(numbers[0].value, _MOST_THINGS) if numbers else 1, " ".join(names[:3]))] if names else []
 
 
 def _quantity_before(utterance: Utterance, start: int) -> int:
@@ -253,7 +255,9 @@ def _quantity_before(utterance: Utterance, start: int) -> int:
     )
     if described and utterance.free.get(place) in (None, utterance.free.get(start)):
         place = _before_containers(utterance, place)
-    return next((min(number.value, 1000) for number in utterance.numbers if number.start <= place < number.end), 1)
+    return next(
+        (min(number.value, _MOST_THINGS) for number in utterance.numbers if number.start <= place < number.end), 1
+    )
 
 
 def _before_containers(utterance: Utterance, start: int) -> int:
