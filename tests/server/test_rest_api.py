@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from math import ceil
 from typing import Any
 
@@ -233,15 +234,26 @@ async def test_draining_waits_for_answers_and_takes_no_more() -> None:
             assert (await asking).status_code == 200
 
 
+@asynccontextmanager
+async def closing_at_once(
+    engines: EngineSet, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[EmbeddedServer, httpx.AsyncClient]]:
+    """A server to be closed in the middle of something: no task is left, nothing is logged, no patience runs out."""
+    monkeypatch.setattr(app, "STOP_TIMEOUT_S", 2 * PATIENCE_S)
+    before = asyncio.all_tasks()
+    server = await EmbeddedServer.start(engines)
+    async with http(server) as client, asyncio.timeout(PATIENCE_S):
+        yield server, client
+    assert asyncio.all_tasks() == before
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(("path", "request_"), LEAVING)
 async def test_closing_the_server_ends_what_is_under_way_at_once(
     path: str, request_: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "STOP_TIMEOUT_S", 2 * PATIENCE_S)
     gate = Gate()
-    before = asyncio.all_tasks()
-    server = await EmbeddedServer.start(gated(gate))
-    async with http(server) as client, asyncio.timeout(PATIENCE_S):
+    async with closing_at_once(gated(gate), caplog, monkeypatch) as (server, client):
         gate.closed = True
         asking = asyncio.create_task(client.post(path, **request_))
         await gate.asleep.wait()
@@ -249,19 +261,15 @@ async def test_closing_the_server_ends_what_is_under_way_at_once(
         answer = await asking
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_shutting_down")
     assert gate.cancelled.is_set()
-    assert asyncio.all_tasks() == before
-    assert caplog.records == []
 
 
 @pytest.mark.parametrize(("path", "request_"), STREAMS)
 async def test_closing_the_server_cuts_streams(
     path: str, request_: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "STOP_TIMEOUT_S", 2 * PATIENCE_S)
     gate = Gate()
-    before = asyncio.all_tasks()
-    server = await EmbeddedServer.start(scripted.create(delays=scripted.ScriptedDelays(pace=1), sleep=gate.sleep))
-    async with http(server) as client, asyncio.timeout(PATIENCE_S):
+    engines = scripted.create(delays=scripted.ScriptedDelays(pace=1), sleep=gate.sleep)
+    async with closing_at_once(engines, caplog, monkeypatch) as (server, client):
         gate.closed = True
         async with client.stream("POST", path, **request_) as answer:
             pieces = answer.aiter_raw()
@@ -271,8 +279,6 @@ async def test_closing_the_server_cuts_streams(
             with pytest.raises(httpx.TransportError):
                 async for _ in pieces:
                     pass
-    assert asyncio.all_tasks() == before
-    assert caplog.records == []
 
 
 async def test_no_request_leaves_a_task_behind() -> None:
