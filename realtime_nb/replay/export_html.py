@@ -6,6 +6,7 @@ import base64
 import hashlib
 import html
 import io
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
@@ -53,10 +54,15 @@ def page_html(recording: Recording, *, title: str = "") -> str:
     security policy allows nothing but that one script, that one style sheet, and sound out of the page itself.
     """
     style, script = _asset("page.css"), _asset("page.js")
+    given_up = threading.Event()
     with ThreadPoolExecutor(1) as beside:
-        encoding = beside.submit(encoded, recording.stereo())
-        data = page_data(recording)
-        audio = encoding.result()
+        encoding = beside.submit(encoded, recording.stereo(), given_up)
+        try:
+            data = page_data(recording)
+            audio = encoding.result()
+        except BaseException:  # Ctrl-C must not wait for the rest of an hour
+            given_up.set()
+            raise
     data["audio"] = {"mime": MIME}
     if audio:
         data["footer"] += f" · sound: {CODEC}"
@@ -78,8 +84,8 @@ def page_html(recording: Recording, *, title: str = "") -> str:
     return "".join([*pieces, page])
 
 
-def encoded(stereo: npt.NDArray[np.int16]) -> bytes:
-    """Return both voices as Ogg Vorbis; b"" when there is nothing.
+def encoded(stereo: npt.NDArray[np.int16], given_up: threading.Event | None = None) -> bytes:
+    """Return both voices as Ogg Vorbis; b"" when there is nothing. Ends early when `given_up` is set.
 
     Raises:
         ConfigurationError: `soundfile` does not load.
@@ -97,6 +103,8 @@ def encoded(stereo: npt.NDArray[np.int16]) -> bytes:
     options: dict[str, Any] = {"format": "OGG", "subtype": "VORBIS", "compression_level": COMPRESSION}
     with soundfile.SoundFile(buffer, "w", SAMPLE_RATE_HZ, CHANNELS, **options) as file:
         for start in range(0, len(stereo), BLOCK_FRAMES):
+            if given_up is not None and given_up.is_set():
+                break
             file.write(np.ascontiguousarray(stereo[start : start + BLOCK_FRAMES]))
     return buffer.getvalue()
 

@@ -7,6 +7,8 @@ import hashlib
 import io
 import json
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +114,31 @@ def test_a_silent_recording_and_a_bad_path_are_fine_and_said(tmp_path: Path) -> 
 def test_a_stage_has_the_colour_that_it_has_elsewhere(page: str) -> None:
     here = dict(re.findall(r"\.stage-([a-z-]+) \{ background: (#\w+); \}", page))
     assert here == {name.replace("_", "-"): colour.lower() for name, colour in STAGE_COLOURS.items()}
+
+
+def test_a_page_that_is_given_up_stops_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recording = Recording.open(make_recording(tmp_path / "r", turns=2))
+    written: list[int] = []
+    encoding, released = threading.Event(), threading.Event()
+
+    class Beside(ThreadPoolExecutor):
+        def shutdown(self, *args: bool, **options: bool) -> None:
+            released.set()
+            super().shutdown(*args, **options)
+
+    def write(file: object, samples: np.ndarray[tuple[int, ...], np.dtype[np.int16]]) -> None:
+        written.append(len(samples))
+        encoding.set()
+        released.wait(20)
+
+    def interrupted(recording: Recording) -> None:
+        encoding.wait(20)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", write)
+    monkeypatch.setattr("realtime_nb.replay.export_html.ThreadPoolExecutor", Beside)
+    monkeypatch.setattr("realtime_nb.replay.export_html.page_data", interrupted)
+    monkeypatch.setattr("realtime_nb.replay.export_html.BLOCK_FRAMES", 24_000)
+    with pytest.raises(KeyboardInterrupt):
+        page_html(recording)
+    assert written == [24_000]
