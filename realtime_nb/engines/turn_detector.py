@@ -244,7 +244,8 @@ class SpeechDetector:
         signals.append(SpeechStarted(audio_start_ms=start_ms, onset_ms=onset_ms))
 
     def _watch_silence(self, signals: list[TurnSignal]) -> None:
-        if any(level >= self._speech_dbfs() for _, level in self._unjudged):
+        limit = self._speech_dbfs()
+        if any(level >= limit for _, level in self._unjudged):
             return
         now_ms = self._hops * HOP_MS
         silence_ms = now_ms - self._true_end_ms
