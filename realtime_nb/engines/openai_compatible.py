@@ -14,6 +14,8 @@ import anyio
 from realtime_nb.engines.base import Capabilities, ChatDelta, ChatMessage, ChatRequest, ChatTool, TextDelta, ToolCall
 from realtime_nb.errors import EngineError, EngineOverloaded, EngineUnavailable, MissingExtra, RealtimeError
 
+_INAUDIBLE = "[inaudible]"
+"""For speech without a word: many servers refuse an empty message, and models know what to say to this."""
 _THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
 
 
@@ -224,7 +226,7 @@ def _output(call_id: str | None, text: str) -> dict[str, Any]:
 
 def _content(message: ChatMessage) -> str | list[dict[str, Any]]:
     if not message.image_urls:
-        return message.text
+        return message.text or (_INAUDIBLE if message.role == "user" else "")
     images = [{"type": "image_url", "image_url": {"url": url}} for url in message.image_urls]
     return [{"type": "text", "text": message.text}, *images] if message.text else images
 

@@ -157,6 +157,14 @@ async def test_calls_outputs_and_images_go_the_chat_way(server):
     await model.aclose()
 
 
+async def test_speech_in_which_nothing_was_understood_is_no_empty_message(server):
+    chat = openai_compatible.create(server.base_url, model="tiny")
+    unheard = ChatMessage(role="user", text="", confidence=0.0)
+    assert [delta async for delta in chat.reply(ChatRequest(messages=(unheard,)))]
+    assert server.bodies[-1]["messages"] == [{"role": "user", "content": "[inaudible]"}]
+    await chat.aclose()
+
+
 async def test_thoughts_are_not_spoken(server):
     pieces = ["<thi", "nk>hmm <b>", " so</th", "ink>\n\nThe answer", " is 2 <", " 3."]
     server.chunks = [chunk({"content": piece}) for piece in pieces]
