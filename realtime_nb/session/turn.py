@@ -139,6 +139,11 @@ class Turn:
 
         return turn_timeline(self)
 
+    @property
+    def audio_bytes(self) -> int:
+        """How much memory the audio of both sides takes."""
+        return len(self._audio) + len(self._user_audio)
+
     def add_audio(self, pcm16: bytes) -> None:
         """Append assistant audio, 24 kHz PCM16."""
         self._audio += pcm16

@@ -23,6 +23,8 @@ from .transcript import TranscriptBook
 from .turn import Interruption, Rendered, Turn
 
 MAX_TURNS = 200
+MAX_AUDIO_BYTES = 256 * 1024 * 1024
+"""Of all turns that are kept: about 47 minutes of both voices without a pause."""
 MAX_RENDERED = 500
 
 
@@ -30,7 +32,7 @@ class TurnBuilder:
     """Follows one session's events.
 
     Attributes:
-        history: finished turns, oldest first, the last 200.
+        history: finished turns, oldest first, the last 200, fewer when their audio is more than 256 MiB.
         transcript: lines of both sides.
         regions: spans for the waveforms.
     """
@@ -269,6 +271,8 @@ class TurnBuilder:
     def _finish(self, turn: Turn) -> None:
         self.history.append(turn)
         del self.history[:-MAX_TURNS]
+        while len(self.history) > 1 and sum(each.audio_bytes for each in self.history) > MAX_AUDIO_BYTES:
+            self.turns.pop(self.history.pop(0).response_id, None)
         for old in list(self.turns)[:-MAX_TURNS]:
             del self.turns[old]
         self._observers.tell("on_turn", turn)
