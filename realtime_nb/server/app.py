@@ -346,6 +346,6 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as problem:
         raise ConfigurationError(
             f"The server cannot listen on {host}:{port}: {problem}.",
-            what_now="Choose another port, or 0 for any free one.",
+            what_now="Choose another port, 0 for any free one, or check the host.",
         ) from problem
     return listener
