@@ -113,7 +113,7 @@ async def _marks(trial: Trial, **settings: Any) -> tuple[Event, Event]:
     peer = await trial.open(audio=detection(create_response=False, **settings))
     await trial.hear(peer, trial.speech())
     await peer.until("input_audio_buffer.speech_stopped")
-    await peer.quiet(QUIET_S)
+    await peer.quiet(2 * QUIET_S)  # a pause in the clip may be a stop, too
     started = peer.of("input_audio_buffer.speech_started")
     return started[0], peer.of("input_audio_buffer.speech_stopped")[-1]
 
