@@ -146,6 +146,7 @@ def test_two_views_on_one_page_play_once(studio: StudioPage) -> None:
     assert studio.kernel_value("len(studio._desk.link.clients)") == 1
 
 
+@pytest.mark.alone
 def test_a_second_page_is_silent_until_it_is_used(studio: StudioPage, lab: Lab, browser: Browser) -> None:
     studio.notebook.set_source(3, "")
     studio.notebook.run(3)
