@@ -41,6 +41,8 @@ from .turn import Interruption, Turn
 from .turn_stream import TurnQueue, TurnStream
 
 TRANSCRIPT_GRACE_S = 1.5
+DISK_PATIENCE_S = 5.0
+"""How long closing waits for a recording's last bytes; a disk that hangs holds up nobody for ever."""
 
 
 class Session:
@@ -303,9 +305,12 @@ class Session:
 
     @on_owner_loop
     async def aclose(self) -> None:
-        """Close the connection and wait until nothing of it is left. Closing twice is fine."""
+        """Close the connection and wait until nothing of it is left and recordings are written. Twice is fine."""
         self._owner.request_close()
         await self._owner.finished.wait()
+        for writer in self.recordings:
+            if not writer.writing:
+                await asyncio.to_thread(writer.thread.join, DISK_PATIENCE_S)
 
     def close(self) -> None:
         """Close without waiting, from any thread."""

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import gc
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import pytest
 
 from realtime_nb.audio import AudioClip
 from realtime_nb.errors import ConnectionLost
+from realtime_nb.recording.writer import RecordingWriter
 from realtime_nb.replay.export_html import page_html
 from realtime_nb.replay.reader import Recording
 from realtime_nb.session.endpoint import Endpoint
@@ -82,6 +84,22 @@ async def test_observers_are_told_that_a_recording_began_and_ended(tmp_path: Pat
         await until(lambda: seen == [[True]])
         await asyncio.to_thread(writer.close)
         await until(lambda: seen == [[True], [False]])
+
+
+async def test_a_closed_session_has_a_whole_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = RecordingWriter._write_manifest
+
+    def slowly(writer: RecordingWriter) -> None:
+        if writer.thread.is_alive():  # at the end
+            time.sleep(0.3)
+        write(writer)
+
+    async with talking(ScriptedServer(Reply(text="one"))) as session:
+        await asyncio.to_thread(session.record, tmp_path / "r")
+        monkeypatch.setattr(RecordingWriter, "_write_manifest", slowly)
+        await session.ask("hello")
+        await session.aclose()
+        assert not session.recordings[0].thread.is_alive()
 
 
 async def test_redaction_drops_sound_and_words(tmp_path: Path) -> None:
