@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from realtime_nb import cli_compare, cli_recordings
+from realtime_nb.cli_signals import stop_signal
 from realtime_nb.cli_values import check_writable, port, positive, seconds
 from realtime_nb.errors import ConfigurationError, ConnectionRefused, RealtimeError
 
@@ -136,10 +136,7 @@ async def _serve_until_signal(options: argparse.Namespace) -> int:
     from realtime_nb.server.app import EmbeddedServer
     from realtime_nb.server.limits import Limits
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_signal()
     engines = create(options.engine, chat=options.chat, chat_api_key=options.chat_api_key)
     limits = Limits(sessions=options.max_sessions)
     if options.tokens_per_minute is not None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from realtime_nb.cli_signals import stop_signal
 from realtime_nb.cli_values import port
 
 if TYPE_CHECKING:
@@ -79,15 +79,13 @@ async def _serve(chosen: argparse.Namespace) -> int:
 
     recording = await asyncio.to_thread(Recording.open, Path(chosen.recording))
     server = await ReplayServer.start(recording, port=chosen.port, speed=chosen.speed)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_signal()
     try:
         for note in recording.notes:
             print(f"note: {note}", file=sys.stderr)
         print(f"listening on {server.url}", flush=True)
         if chosen.speed == "step":
+            loop = asyncio.get_running_loop()
             loop.add_reader(sys.stdin.fileno(), _enter, loop, server.pace)
         await stop.wait()
     finally:
