@@ -105,7 +105,7 @@ class Session:
 
     @property
     def history(self) -> list[Turn]:
-        """Finished turns, oldest first."""
+        """Finished turns, oldest first: the last 200, with at most 256 MiB of audio. A recording keeps them all."""
         return list(self._owner.turns.history)
 
     @property
@@ -199,8 +199,8 @@ class Session:
 
     @on_owner_loop
     async def microphone_close(self) -> None:
-        """Stop sending the microphone."""
-        self._speech.microphone = "closed"
+        """Stop sending the microphone; silence follows until the turn that was being spoken has ended."""
+        self._speech.microphone_close()
 
     def feed_microphone(self, pcm16: bytes) -> None:
         """Give a frame of 24 kHz PCM16. Thread-safe, never blocks; counted in `microphone_dropped_ms` when refused."""

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from realtime_nb.audio import AudioClip
-from realtime_nb.errors import AudioError, SessionError
+from realtime_nb.errors import AudioError, RealtimeError, SessionError
 from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
 
@@ -22,13 +22,14 @@ FRAME_BYTES = FRAME_MS * 48
 MICROPHONE_BOUND_MS = 10_000
 MAX_TRAILING_SILENCE_MS = 8_000
 SETTLE_MS = 400
-"""Silence sent after a clip whose turn ended within it: a last word that the detector is late with still counts."""
+"""Silence sent after a clip whose turn ended within it, and after a microphone that is closed: a last word that the
+detector is late with still counts."""
 
 Pace = Literal["realtime", "fast"]
 
 
 class _Heard:
-    """What the server's detector said while a clip was spoken."""
+    """What the server's detector said since this began to listen."""
 
     def __init__(self) -> None:
         self.speaking = False
@@ -44,6 +45,11 @@ class _Heard:
             self.speaking = True
         elif logged.event_type == "input_audio_buffer.committed":
             self.speaking, self.committed = False, True
+        elif logged.event_type == "input_audio_buffer.cleared":
+            self.speaking = False
+
+    def on_lost(self, error: RealtimeError) -> None:
+        self.speaking = False
 
 
 class SpeechInput:
@@ -58,6 +64,8 @@ class SpeechInput:
         self._owner = owner
         self._encoder = WireAudioEncoder()
         self._clip_running = asyncio.Lock()
+        self._heard = _Heard()
+        owner.observers.add(self._heard)
         self.microphone: Literal["closed", "open", "talk"] = "closed"
         self.dropped_ms = 0.0
 
@@ -92,6 +100,25 @@ class SpeechInput:
         detection = None if kind == "none" else self._owner.barge_in.policy.detection({"type": "server_vad"})
         update = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
         await self._owner.request(ce.SessionUpdate(session=update), lambda event: isinstance(event, se.SessionUpdated))
+
+    def microphone_close(self) -> None:
+        """Stop sending the microphone.
+
+        Silence follows until the server's detector ends the turn: without any it would wait for its end for ever.
+        """
+        if self.microphone == "open":
+            self._owner.chore(self._fall_silent())
+        self.microphone = "closed"
+
+    async def _fall_silent(self) -> None:
+        for sent_ms in range(0, MAX_TRAILING_SILENCE_MS, FRAME_MS):
+            await asyncio.sleep(FRAME_MS / 1000)
+            settled = sent_ms >= SETTLE_MS and not self._heard.speaking
+            taken = self.microphone != "closed" or self._clip_running.locked()
+            by_hand = self._owner.protocol.config.audio.input.turn_detection is None
+            if settled or taken or by_hand or self._owner.state != "connected":
+                return
+            self.send(bytes(FRAME_BYTES))
 
     async def talk_start(self) -> None:
         """Push-to-talk pressed: interrupt what plays, empty the buffer, send what the microphone gives.

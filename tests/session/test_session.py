@@ -23,6 +23,7 @@ from realtime_nb.session.endpoint import Endpoint
 from realtime_nb.session.opening import open_session
 from realtime_nb.session.session import Session
 from realtime_nb.session.settings import session_settings
+from realtime_nb.session.speech_input import FRAME_MS, SETTLE_MS
 from realtime_nb.session.turn import Turn
 from realtime_nb.testing.scripted_server import Reply, ScriptedServer
 
@@ -226,6 +227,22 @@ async def test_microphone_frames_are_ignored_while_closed() -> None:
         session.feed_microphone(bytes(960))
         await until(lambda: "input_audio_buffer.append" in server.received)
     assert server.received.count("input_audio_buffer.append") == 1
+
+
+async def test_a_microphone_closed_in_the_middle_of_speech_lets_the_turn_end() -> None:
+    server = ScriptedServer()
+    async with talking(server) as session:
+        await session.microphone_open()
+        session.feed_microphone(bytes(960))
+        await until(lambda: "input_audio_buffer.append" in server.received)
+        await server.speech_started(0)
+        await until(lambda: "input_audio_buffer.speech_started" in [event.event_type for event in session.events])
+        await session.microphone_close()
+        await until(lambda: server.received.count("input_audio_buffer.append") > 1 + SETTLE_MS // FRAME_MS)
+        await server.speech_stopped(0, 20, "hello")
+        await until(lambda: session.history)
+        assert session.history[0].user_transcript == "hello"
+        await until(lambda: not session._owner._chores._tasks)
 
 
 async def test_a_rejected_update_raises_and_changes_nothing() -> None:
