@@ -145,8 +145,8 @@ test-clients: $(DEV_READY) $(CLIENTS_READY) $(SYSTEM)/flite
 	  $(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients $(PYTEST_ARGS)
 
 test-browser: setup-test
-	@failed=0; $(BIN)/python -m pytest $(two_at_once) -m 'browser and not alone' $(PYTEST_ARGS) $(none_chosen) || failed=1; \
-	  $(BIN)/python -m pytest -m 'browser and alone' $(PYTEST_ARGS) $(none_chosen) || failed=1; exit $$failed
+	@failed=0; $(BIN)/python -m pytest $(two_at_once) -m 'not alone' tests/browser $(PYTEST_ARGS) $(none_chosen) || failed=1; \
+	  $(BIN)/python -m pytest -m alone tests/browser $(PYTEST_ARGS) $(none_chosen) || failed=1; exit $$failed
 
 bench: $(DEV_READY)
 	@for program in benchmarks/*.py; do echo "== $$program"; $(BIN)/python "$$program"; done

@@ -341,13 +341,13 @@ def test_without_any_socket_comm_carries_frames_of_60_ms(page: Page) -> None:
         page.evaluate(ANSWER_BY_COMM)
         expect(page.get_by_text("comm link")).to_be_visible(timeout=15_000)
         page.get_by_role("button", name="Open microphone").click()
-        page.wait_for_function("frames.length >= 5")
-        frames = [bytes(frame) for frame in page.evaluate("frames.slice(0, 5)")]
+        page.wait_for_function("frames.length >= 20")
+        frames = [bytes(frame) for frame in page.evaluate("frames.slice(0, 20)")]
     headers = [messages.BINARY_HEADER.unpack_from(frame) for frame in frames]
-    assert [header[4] for header in headers] == list(range(5))
+    assert [header[4] for header in headers] == list(range(20))
     assert {len(frame) - messages.BINARY_HEADER.size for frame in frames} == {3 * 960}
-    times = [header[5] for header in headers[1:]]  # the first one still learns the delay between the clocks
-    assert np.allclose(np.diff(times), 60, atol=5)
+    times = [header[5] for header in headers]  # the first ones still learn the delay between the clocks
+    assert np.median(np.diff(times)) == pytest.approx(60, abs=5)
 
 
 def test_a_second_view_of_a_model_shares_link_and_sound(page: Page, kernel: ScriptedKernel) -> None:
