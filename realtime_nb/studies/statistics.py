@@ -139,7 +139,8 @@ def bootstrap_interval(
         MissingExtra: SciPy is not installed.
     """
     stats = load("scipy.stats")
-    sample = np.sort(np.asarray(values, dtype=np.float64))
+    sample = np.asarray(values, dtype=np.float64)
+    sample = sample[np.argsort(np.abs(sample), kind="stable")]  # by size, so that turning all signs turns the interval
     result = stats.bootstrap(
         (sample,),
         np.median,
