@@ -30,7 +30,7 @@ SAMPLED_CHARACTERS = 64
 Direction = Literal["sent", "received"]
 
 
-class LoggedEvent(msgspec.Struct, frozen=True):
+class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
     """One wire event.
 
     Attributes:

@@ -263,8 +263,11 @@ class SessionOwner:
         kind = event.type if isinstance(event, se.UnknownEvent) else str(event.__struct_config__.tag)
         logged = self.log.append(now_ms, "received", kind or "(not an event)", text)
         self.answers.heard(logged.event_type)
-        if isinstance(event, se.OutputAudioDelta):
+        if isinstance(event, se.OutputAudioDelta):  # most of what comes, and nobody below is concerned
             self._take_audio(event)
+            self.turns.take(event, logged, self.protocol.config)
+            self.observers.tell("on_event", logged)
+            return
         self.turns.take(event, logged, self.protocol.config)
         self._react(event)
         self.barge_in.take(event)
