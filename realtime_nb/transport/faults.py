@@ -25,11 +25,17 @@ EXPIRED_REASON = "Your session hit the maximum duration of 60 minutes."
 FLUSH_TIMEOUT_S = 2.0
 """How long a closing connection waits for frames that are still on their way through a simulated network."""
 
+OPENING = frozenset({"session.created", "session.update", "session.updated", "error"})
+"""Types whose first frame opening needs; an error only where it answers the first update."""
+
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes wrong. Every chance is per frame, from one generator seeded by `seed`.
+
+    The chances spare each connection's opening, so that they are seen in a conversation: `session.created`, the first
+    `session.update` and its answer always pass, once and in place. Cuts, expiry and `refuse` spare nothing.
 
     Attributes:
         seed: the same seed and the same frames give the same faults.
@@ -250,6 +256,13 @@ class FaultyTransport:
         raise ended
 
 
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_TYPED = msgspec.json.Decoder(_Typed)
+
+
 class _Line:
     """One direction: frames go in, and come out late, twice, swapped or never."""
 
@@ -264,6 +277,7 @@ class _Line:
         self._queue: asyncio.Queue[tuple[float, str | bytes | ConnectionLost]] = asyncio.Queue(QUEUE_FRAMES)
         self._next: tuple[float, str | bytes | ConnectionLost] | None = None
         self._held: str | bytes | None = None
+        self._opening = set(OPENING)
         self._due_s = 0.0
         self._unsent = 0
         self._all_sent = asyncio.Event()
@@ -305,6 +319,8 @@ class _Line:
 
     def _passed(self, frame: str | bytes) -> list[str | bytes]:
         faults, chance = self._faults, self._chance
+        if self._opens(frame):
+            return [frame]
         if chance.random() < faults.loss:
             return []
         passed: list[str | bytes] = [frame]
@@ -318,6 +334,17 @@ class _Line:
         if chance.random() < faults.malformed:
             passed.append(MALFORMED)
         return passed
+
+    def _opens(self, frame: str | bytes) -> bool:
+        try:
+            kind = _TYPED.decode(frame).type
+        except (msgspec.DecodeError, ValueError):
+            kind = ""
+        if kind in self._opening:
+            self._opening.remove(kind)
+            return True
+        self._opening.discard("error")
+        return False
 
     def _due(self, frame: str | bytes | ConnectionLost) -> float:
         if self._lane is not None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 @contextlib.asynccontextmanager
-async def misbehaving(faults: Faults) -> AsyncIterator[EmbeddedServer]:
+async def misbehaving(faults: Faults | None) -> AsyncIterator[EmbeddedServer]:
     server = await EmbeddedServer.start(scripted.create(), faults=faults)
     try:
         yield server
@@ -85,3 +85,14 @@ async def test_delay_and_duplicates_are_survived() -> None:
         assert turn.status == "completed"
         assert any(e.event_type == "(not an event)" for e in session.events)
         await session.aclose()
+
+
+@pytest.mark.parametrize("chance", [{"loss": 1.0}, {"reorder": 1.0}])
+async def test_a_session_opens_through_any_chance_on_either_side(chance: dict[str, float]) -> None:
+    faults = Faults(**chance)  # type: ignore[arg-type]
+    for on_server, on_client in ((faults, None), (None, faults)):
+        async with misbehaving(on_server) as server:
+            endpoint = Endpoint(choice="url", base_url=server.url, model="m", api_key=server.token)
+            session = await open_session(endpoint, settings={"instructions": "Be brief."}, faults=on_client)
+            assert session.state == "connected"
+            await session.aclose()

@@ -69,6 +69,31 @@ async def test_the_same_seed_gives_the_same_faults() -> None:
     assert await received(faults, FRAMES) != await received(Faults(loss=0.2, seed=8), FRAMES)
 
 
+@pytest.mark.parametrize("chance", [{"loss": 1}, {"duplicate": 1}, {"reorder": 1}, {"malformed": 1}])
+async def test_chances_spare_the_opening_both_ways(chance: dict[str, float]) -> None:
+    received_opening = ['{"type":"session.created"}', '{"event_id":"e","type":"session.updated"}']
+    sent_opening = '{"type":"session.update","session":{}}'
+    async with network(Faults(**chance)) as (transport, far):  # type: ignore[arg-type]
+        await far.send(received_opening[0])
+        await transport.send(sent_opening)
+        async with asyncio.timeout(20):
+            assert await transport.receive() == received_opening[0]
+            assert await far.receive() == sent_opening
+            await far.send(received_opening[1])
+            assert await transport.receive() == received_opening[1]
+    again = [received_opening[1], "a", "b"]
+    assert (await received(Faults(**chance), [*received_opening, *again]))[2:] != again  # type: ignore[arg-type]
+
+
+async def test_a_refusal_of_the_first_settings_is_not_lost_but_later_errors_are() -> None:
+    error = '{"type":"error","error":{}}'
+    assert await received(Faults(loss=1), ['{"type":"session.created"}', error, error]) == [
+        '{"type":"session.created"}',
+        error,
+    ]
+    assert await received(Faults(loss=1), ["{}", error]) == []
+
+
 async def test_delay_and_jitter_keep_the_order() -> None:
     out = await received(Faults(delay_ms=5, jitter_ms=5), FRAMES[:50])
     assert out == FRAMES[:50]
