@@ -138,7 +138,8 @@ test-frontend: $(DEV_READY) frontend
 	$(BIN)/python hatch_build.py npm run --if-present test
 
 test-unit: $(DEV_READY)
-	$(BIN)/python -m pytest $(two_at_once) -m 'not browser' $(PYTEST_ARGS)
+	@failed=0; $(BIN)/python -m pytest $(two_at_once) -m 'not browser and not alone' $(PYTEST_ARGS) $(none_chosen) || failed=1; \
+	  $(BIN)/python -m pytest -m 'not browser and alone' $(PYTEST_ARGS) $(none_chosen) || failed=1; exit $$failed
 
 test-clients: $(DEV_READY) $(CLIENTS_READY) $(SYSTEM)/flite
 	PATH="$(CURDIR)/$(CLIENTS)/bin:$$PATH" REALTIME_NB_PYTHON="$(CURDIR)/$(BIN)/python" \

@@ -17,7 +17,7 @@ settings.load_profile("explore" if os.environ.get("REALTIME_NB_EXPLORE") else "r
 collect_ignore = ["clients"]
 """They run in an environment of their own: `make test-clients`."""
 
-LONGEST = ("test_notebooks", "test_conformance", "test_truth", "test_load", "test_study", "test_figures")
+LONGEST = ("test_notebooks", "test_conformance", "test_load", "test_study", "test_figures")
 """Modules that begin first, the longest of all in front: of two processes none then waits long for the other's end."""
 
 

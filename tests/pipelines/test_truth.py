@@ -28,7 +28,7 @@ from realtime_nb.transport.network import NetworkProfile
 from tests.pipelines.tapped import Taps, question, tapped_engine
 from tests.pipelines.truth import ANSWER, DELAYS, HOLD_MS, TOLERANCE_MS, caught, errors, too_early, truth
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 TRIES = 20
 CLIP = question(speech_ms=400, before_ms=60)
