@@ -358,11 +358,11 @@ class SessionOwner:
             microphone_dropped_ms=self._gap_dropped_ms,
         )
 
-    def hear(self, pcm16: bytes) -> None:
-        """Note user audio that is being sent."""
+    def hear(self, pcm16: bytes, *, spoken_ms: float | None = None) -> None:
+        """Note user audio that is being sent; `spoken_ms`: when it ended, where that is known."""
         now_ms = self.now_ms()
         self.tape.append(pcm16, now_ms)
-        self.observers.tell("on_user_audio", pcm16, now_ms)
+        self.observers.tell("on_user_audio", pcm16, now_ms if spoken_ms is None else spoken_ms)
 
     def keep_for_later(self, pcm16: bytes, audio: bytes) -> None:
         """Keep microphone audio, and its wire form, while there is no connection, up to the bound."""

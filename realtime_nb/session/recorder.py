@@ -54,7 +54,8 @@ class SessionRecorder:
 
     The assistant's channel holds what was rendered, when it was rendered: at the loudspeaker where the player knows its
     clock and latency, else when its report came. Without a player it holds what was received, laid out at the speed of
-    speech from its arrival. The user's channel is placed by the arrival of its frames.
+    speech from its arrival. The user's channel holds a clip at its own pace, however late the machine sends it, and a
+    microphone where its frames arrive.
 
     Args:
         writer: where to; `manifest.redacted` says what is left out.
@@ -73,10 +74,10 @@ class SessionRecorder:
         """Write a wire event."""
         self.writer.event(logged.sequence, int(logged.time_ms * 1e6), logged.direction, logged.event_type, logged.frame)
 
-    def on_user_audio(self, pcm16: bytes, now_ms: float) -> None:
-        """Write what the user said."""
+    def on_user_audio(self, pcm16: bytes, spoken_ms: float) -> None:
+        """Write what the user said; `spoken_ms` is when its last sample was spoken."""
         if self._with_audio:
-            self.writer.audio(USER, self._user.place(now_ms, len(pcm16) // 2), pcm16)
+            self.writer.audio(USER, self._user.place(spoken_ms, len(pcm16) // 2), pcm16)
 
     def on_assistant_audio(self, key: PlaybackKey, pcm16: bytes, now_ms: float, audible: bool) -> None:
         """Keep what was received until it is rendered; without a player lay it out from now on."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Literal
 
 import numpy as np
@@ -69,12 +68,12 @@ class SpeechInput:
         self.microphone: Literal["closed", "open", "talk"] = "closed"
         self.dropped_ms = 0.0
 
-    def send(self, pcm16: bytes) -> None:
-        """Send audio now (24 kHz PCM16) and keep it on the tape."""
+    def send(self, pcm16: bytes, *, spoken_ms: float | None = None) -> None:
+        """Send audio now (24 kHz PCM16) and keep it on the tape; `spoken_ms`: when it ended, where that is known."""
         owner = self._owner
         audio = self._encoder.encode(pcm16, owner.protocol.config.audio.input.format)
         owner.send(ce.InputAudioBufferAppend(audio=audio))
-        owner.hear(pcm16)  # what was refused is not on the server's count
+        owner.hear(pcm16, spoken_ms=spoken_ms)  # what was refused is not on the server's count
 
     def feed_microphone(self, pcm16: bytes) -> None:
         """Take a microphone frame: sent when the microphone is open or the user talks, else ignored."""
@@ -186,15 +185,15 @@ class SpeechInput:
         )
 
     async def _pump(self, pcm16: bytes, pace: Pace) -> None:
-        started_s = time.monotonic()
+        started_ms = self._owner.now_ms()
         for position in range(0, len(pcm16), FRAME_BYTES):
             frame = pcm16[position : position + FRAME_BYTES]
-            due_s = started_s + (position + len(frame)) / 48_000
+            due_ms = started_ms + (position + len(frame)) / 48
             if pace == "realtime":
-                await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+                await asyncio.sleep(max(0.0, due_ms - self._owner.now_ms()) / 1000)
             elif position % (FRAME_BYTES * 50) == 0:
                 await asyncio.sleep(0)
-            self.send(frame)
+            self.send(frame, spoken_ms=due_ms)
 
 
 def spoken_level_is_silent(clip: AudioClip) -> bool:

@@ -24,7 +24,7 @@ from realtime_nb.transport.faults import Faults
 from realtime_nb.transport.memory import MemoryTransport
 from tests.session.test_session import HERE
 
-CLOCKED = ("realtime_nb.timing.clock", "realtime_nb.session.speech_input", "realtime_nb.transport.faults")
+CLOCKED = ("realtime_nb.timing.clock", "realtime_nb.transport.faults")
 WORD_PAUSE_S = 0.05
 
 
