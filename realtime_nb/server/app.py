@@ -119,6 +119,7 @@ class EmbeddedServer:
         self._limits = limits
         self._faults = faults
         self._openings = 0
+        self._faulty = 0
         self._sleep = sleep
         self._unix_clock = unix_clock
         self._client_secrets = ClientSecrets(
@@ -304,8 +305,9 @@ class EmbeddedServer:
     def _on_the_network(self, websocket: WebSocket) -> WebSocket | FaultySocket:
         if self._faults is None:
             return websocket
-        faults = for_connection(self._faults, self._openings - len(self._faults.refuse))
-        return FaultySocket(websocket, faults, seed=faults.seed + self._openings)
+        self._faulty += 1
+        faults = for_connection(self._faults, self._faulty)
+        return FaultySocket(websocket, faults, seed=faults.seed + self._faulty)
 
     def _check_room(self) -> None:
         most = self._limits.sessions

@@ -32,19 +32,19 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What goes wrong. Every chance is per frame, from one generator seeded by `seed`.
+    """What goes wrong. Every chance is per frame, from a generator for each connection and direction.
 
     The chances spare each connection's opening, so that they are seen in a conversation: `session.created`, the first
     `session.update` and its answer always pass, once and in place. Cuts, expiry and `refuse` spare nothing.
 
     Attributes:
-        seed: the same seed and the same frames give the same faults.
+        seed: the same seed and the same frames give the same faults, here and on the server's side.
         delay_ms: every frame, each way.
         jitter_ms: up to so much more, in order all the same.
         loss: chance that a frame vanishes.
         duplicate: chance that a frame comes twice.
-        reorder: chance that a frame comes after the next one.
-        malformed: chance that a received frame is followed by one that is not JSON.
+        reorder: chance that a frame comes after the next one, or at the close if there is none.
+        malformed: chance that a frame is followed by one that is not JSON.
         direction: where the chances above apply.
         cut_after_frames: the connection breaks (1006) after so many received frames.
         cut_mid_delta: the connection breaks (1006) after so many received audio deltas.
@@ -134,13 +134,13 @@ class FaultyNetwork:
 
 
 class FaultyTransport:
-    """A `Transport` that misbehaves. Ends its own two tasks when it is closed.
+    """A `Transport` that misbehaves. What was sent still leaves when it is closed; then its two tasks end.
 
     Args:
         transport: the real one.
         faults: as the client sees them.
         seed: of every chance.
-        lanes: the simulated network's ways in and out; what was sent still arrives when the connection is closed.
+        lanes: the simulated network's ways in and out.
         sleep: how to wait, in seconds.
         server_side: this is the server's end; what the client receives is what goes out here.
     """
@@ -163,18 +163,21 @@ class FaultyTransport:
         self._deltas = 0
         self._broken: ConnectionLost | None = None
         received, sent = faults.direction != "sent", faults.direction != "received"
-        into, out = (sent, received) if server_side else (received, sent)
         lane_in, lane_out = lanes or (None, None)
-        self._flushes = lanes is not None
-        self._in = _Line(faults, random.Random(seed), self._sleep, active=into, lane=lane_in)
-        self._out = _Line(faults, random.Random(seed + 1), self._sleep, active=out, lane=lane_out)
+        self._flushes = True
+        down = (received, random.Random(f"{seed}/down"))
+        up = (sent, random.Random(f"{seed}/up"))
+        (into, chance_in), (out, chance_out) = (up, down) if server_side else (down, up)
+        self._in = _Line(faults, chance_in, self._sleep, active=into, lane=lane_in)
+        self._out = _Line(faults, chance_out, self._sleep, active=out, lane=lane_out)
         self._tasks = [asyncio.create_task(self._pump_in()), asyncio.create_task(self._pump_out())]
 
     async def send(self, frame: str) -> None:
         """Send one text frame, or not. See `Transport.send`."""
         if self._broken is not None:
             raise self._broken
-        await self._out.put(frame)
+        for each in self._out.passed(frame):
+            await self._out.put(each)
 
     async def receive(self) -> str | bytes:
         """Wait for the next frame, as the faults let it through. See `Transport.receive`."""
@@ -192,14 +195,18 @@ class FaultyTransport:
 
     async def aclose(self, code: int = NORMAL_CLOSE_CODE, reason: str = "") -> None:
         """Close. See `Transport.aclose`."""
-        if self._flushes and self._broken is None:
-            try:
+        flushes, self._flushes = self._flushes, False
+        try:
+            if flushes and self._broken is None:
                 async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                    for each in self._out.release():
+                        await self._out.put(each)
                     await self._out.sent()
-            except TimeoutError:
-                pass
-        for task in self._tasks:
-            task.cancel()
+        except TimeoutError:
+            pass
+        finally:
+            for task in self._tasks:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._transport.aclose(code, reason)
 
@@ -207,21 +214,21 @@ class FaultyTransport:
         try:
             while True:
                 frame = await self._transport.receive()
-                await self._in.put(frame)
-                ended = None if self._server_side else self._counted(frame)
-                if ended is not None:
-                    if ended.code == 1001:
-                        self._in.extra = [EXPIRED]
-                    await self._in.end(ended)
-                    await self._transport.aclose()
-                    return
+                for each in self._in.passed(frame):
+                    await self._in.put(each)
+                    ended = None if self._server_side else self._counted(each)
+                    if ended is not None:
+                        await self._in.end(*([EXPIRED] if ended.code == 1001 else []), ended)
+                        await self._transport.aclose()
+                        return
         except ConnectionLost as lost:
-            await self._in.end(lost)
+            await self._in.end(*self._in.release(), lost)
 
     def _counted(self, frame: str | bytes) -> ConnectionLost | None:
         faults = self._faults
         self._received += 1
-        self._deltas += isinstance(frame, str) and '"response.output_audio.delta"' in frame[:200]
+        if isinstance(frame, str) and frame != MALFORMED:
+            self._deltas += '"response.output_audio.delta"' in frame[:200]
         if self._received == faults.expire_after_frames:
             return connection_lost(1001, EXPIRED_REASON)
         if self._received == faults.cut_after_frames or (faults.cut_mid_delta and self._deltas >= faults.cut_mid_delta):
@@ -281,18 +288,20 @@ class _Line:
         self._due_s = 0.0
         self._unsent = 0
         self._all_sent = asyncio.Event()
-        self.extra: list[str] = []
 
     async def put(self, frame: str | bytes) -> None:
-        for each in self._passed(frame) if self._active else [frame]:
-            self._unsent += 1
-            self._all_sent.clear()
+        self._unsent += 1
+        self._all_sent.clear()
+        await self._queue.put((self._due(frame), frame))
+
+    async def end(self, *last: str | bytes | ConnectionLost) -> None:
+        for each in last:
             await self._queue.put((self._due(each), each))
 
-    async def end(self, lost: ConnectionLost) -> None:
-        held = [self._held] if self._held is not None else []
-        for each in (*held, *self.extra, lost):
-            await self._queue.put((self._due(each), each))
+    def release(self) -> list[str | bytes]:
+        """Return the frame that waits for the next one, if any."""
+        held, self._held = self._held, None
+        return [] if held is None else [held]
 
     async def get(self) -> str | bytes | ConnectionLost:
         """Wait for the next frame and until it is due. Cancelling is safe: the frame comes next time."""
@@ -317,9 +326,10 @@ class _Line:
         if self._unsent:
             await self._all_sent.wait()
 
-    def _passed(self, frame: str | bytes) -> list[str | bytes]:
+    def passed(self, frame: str | bytes) -> list[str | bytes]:
+        """Return what the chances make of a frame."""
         faults, chance = self._faults, self._chance
-        if self._opens(frame):
+        if not self._active or self._opens(frame):
             return [frame]
         if chance.random() < faults.loss:
             return []
@@ -327,8 +337,7 @@ class _Line:
         if chance.random() < faults.duplicate:
             passed.append(frame)
         if self._held is not None:
-            passed.append(self._held)
-            self._held = None
+            passed += self.release()
         elif chance.random() < faults.reorder:
             self._held = passed.pop(0)
         if chance.random() < faults.malformed:

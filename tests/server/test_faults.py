@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from realtime_nb.engines import scripted
-from realtime_nb.errors import ConnectionLost, ConnectionRefused
+from realtime_nb.errors import AuthenticationFailed, ConnectionLost, ConnectionRefused
 from realtime_nb.server.app import EmbeddedServer
 from realtime_nb.session.endpoint import Endpoint
 from realtime_nb.session.opening import open_session
 from realtime_nb.session.session import Session
 from realtime_nb.testing.faults import Faults
+from tests.server.talking import connected as client_of
+from tests.server.talking import serving
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +46,30 @@ async def test_a_cut_in_the_middle_of_the_audio_happens_once() -> None:
         again = await connected(server)
         assert (await again.ask("hello")).status == "completed"
         await again.aclose()
+
+
+async def test_a_client_that_is_not_let_in_uses_no_cut_up() -> None:
+    async with misbehaving(Faults(cut_mid_delta=2)) as server:
+        stranger = Endpoint(choice="url", base_url=server.url, model="m", api_key="wrong")
+        with pytest.raises(AuthenticationFailed):
+            await open_session(stranger, settings={})
+        session = await connected(server)
+        with pytest.raises(ConnectionLost):
+            await session.ask("one two three four five six")
+        await session.aclose()
+
+
+async def test_what_is_said_just_before_a_close_arrives() -> None:
+    over = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await over.wait()
+
+    faults = Faults(delay_ms=20, direction="received")
+    async with serving(sleep=sleep, faults=faults) as server, client_of(server) as client:
+        await client.until("session.created")
+        over.set()
+        assert (await client.until("error"))["error"]["code"] == "session_expired"
 
 
 async def test_nothing_of_the_faults_is_left_when_the_client_has_gone() -> None:

@@ -3,11 +3,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
+from unittest import mock
 
 import pytest
 
 from realtime_nb.errors import ConfigurationError, ConnectionLost, ConnectionRefused
-from realtime_nb.testing.faults import Faults, FaultyNetwork
+from realtime_nb.testing.faults import Faults, FaultyNetwork, FaultyTransport
+from realtime_nb.testing.virtual_clock import VirtualClockLoop
 from realtime_nb.transport.base import Transport
 from realtime_nb.transport.memory import MemoryTransport, memory_pair
 
@@ -63,10 +66,89 @@ async def test_duplicates_and_swaps() -> None:
     assert swapped != FRAMES
 
 
-async def test_the_same_seed_gives_the_same_faults() -> None:
-    faults = Faults(loss=0.2, duplicate=0.2, reorder=0.2, malformed=0.1, seed=7)
-    assert await received(faults, FRAMES) == await received(faults, FRAMES)
-    assert await received(faults, FRAMES) != await received(Faults(loss=0.2, seed=8), FRAMES)
+DELTA = '{"type":"response.output_audio.delta","delta":"%d"}'
+KINDS: list[dict[str, Any]] = [
+    {"loss": 0.3},
+    {"duplicate": 0.3},
+    {"reorder": 0.3},
+    {"malformed": 0.3},
+    {"delay_ms": 20, "jitter_ms": 50},
+    {"slow_consumer_ms": 10},
+    {"cut_after_frames": 7},
+    {"cut_mid_delta": 7},
+    {"expire_after_frames": 7},
+    {"direction": "received", "loss": 0.3},
+    {"direction": "sent", "loss": 0.3},
+]
+CHANCES: dict[str, Any] = {"loss": 0.2, "duplicate": 0.2, "reorder": 0.2, "malformed": 0.2, "jitter_ms": 5}
+
+
+async def passed(near: Transport, far: Transport, *, by_near: bool) -> list[str]:
+    """What arrives of some frames, and how it ends, when the sender closes."""
+    sender, receiver = (near, far) if by_near else (far, near)
+    out = []
+    with contextlib.suppress(ConnectionLost):
+        for number in range(40):
+            await sender.send(DELTA % number)
+    closing = asyncio.create_task(sender.aclose())
+    try:
+        while True:
+            out.append(str(await receiver.receive()))
+    except ConnectionLost as lost:
+        out.append(str(lost.code))
+    await closing
+    await near.aclose()
+    return out
+
+
+def talked(faults: Faults, *, serving: bool, to_client: bool) -> tuple[list[str], float]:
+    """The frames that arrive through faults at the server's end or at the client's, and when the last one did."""
+
+    async def talk() -> list[str]:
+        client, server = memory_pair()
+        if serving:
+            near = FaultyTransport(server, faults, seed=faults.seed + 1, server_side=True)
+            return await passed(near, client, by_near=to_client)
+
+        async def opened() -> Transport:
+            return client
+
+        return await passed(await FaultyNetwork(opened, faults).open(), server, by_near=not to_client)
+
+    loop = VirtualClockLoop()
+    with mock.patch("realtime_nb.transport.faults.time", loop), asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(talk()), loop.time()
+
+
+@pytest.mark.parametrize("mixed", [{}, CHANCES])
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@pytest.mark.parametrize("to_client", [True, False])
+def test_the_same_seed_and_frames_give_the_same_faults_on_either_side(
+    kind: dict[str, Any], mixed: dict[str, Any], to_client: bool
+) -> None:
+    for seed in range(5):
+        faults = Faults(**{**mixed, **kind, "seed": seed})
+        served = talked(faults, serving=True, to_client=to_client)
+        met = talked(faults, serving=False, to_client=to_client)
+        assert served == talked(faults, serving=True, to_client=to_client)
+        assert met == talked(faults, serving=False, to_client=to_client)
+        assert served[0] == met[0]
+
+
+def test_other_seeds_and_the_other_direction_have_other_faults() -> None:
+    ways = [
+        talked(Faults(loss=0.3, seed=seed), serving=False, to_client=to_client)[0]
+        for seed in range(3)
+        for to_client in (True, False)
+    ]
+    assert len({tuple(way) for way in ways}) == 6
+
+
+async def test_what_was_sent_before_the_close_arrives() -> None:
+    async with network(Faults(delay_ms=20, reorder=1, direction="sent")) as (transport, far):
+        await transport.send("last")
+        await transport.aclose()
+        assert await far.receive() == "last"
 
 
 @pytest.mark.parametrize("chance", [{"loss": 1}, {"duplicate": 1}, {"reorder": 1}, {"malformed": 1}])
