@@ -10,7 +10,7 @@ import msgspec
 from realtime_nb.errors import RealtimeError, ResponseFailed
 from realtime_nb.protocol import client_events as ce
 from realtime_nb.protocol import server_events as se
-from realtime_nb.protocol.items import FunctionCall, InputText, Message, OutputAudio, item_text
+from realtime_nb.protocol.items import FunctionCall, FunctionCallOutput, InputText, Message, OutputAudio, item_text
 from realtime_nb.protocol.playback import PlaybackKey
 from realtime_nb.protocol.response import StatusError
 from realtime_nb.protocol.session_config import ServerVad, SessionConfig
@@ -53,6 +53,7 @@ class TurnBuilder:
         self._stopped_ms: dict[str, float] = {}
         self._committed_ms = 0.0
         self._backchannels: set[str] = set()
+        self._answered: Turn | None = None
 
     @property
     def current(self) -> Turn | None:
@@ -159,6 +160,15 @@ class TurnBuilder:
             self._waiting_user_ids.append(item_id)
             if all(isinstance(part, InputText) for part in item.content):
                 self._tell_line(self.transcript.write(item_id, "user", text=item_text(item), final=True))
+        elif isinstance(item, FunctionCallOutput):
+            self._on_answered(item.call_id)
+
+    def _on_answered(self, call_id: str) -> None:
+        """Remember whose call was answered for the turn that speaks of it; others may come between."""
+        for turn in self.turns.values():
+            told_again = any(each.cause is turn for each in self.turns.values())  # to a new connection
+            if not told_again and any(call.call_id == call_id for call in turn.tool_calls):
+                self._answered = turn
 
     def _on_transcription_delta(self, event: se.TranscriptionDelta, now_ms: float) -> None:
         self._tell_line(self.transcript.write(event.item_id, "user", append=event.delta))
@@ -196,7 +206,8 @@ class TurnBuilder:
                 turn.marks.user_audio_end_ms = self._tape.spoken_by_ms(min(end_ms, self._tape.end_ms))
         if not turn.out_of_band and not turn.user_item_ids:
             before = next((each for each in reversed(self.turns.values()) if not each.out_of_band), None)
-            turn.cause = before if before is not None and before.tool_calls else None
+            turn.cause = self._answered or (before if before is not None and before.tool_calls else None)
+            self._answered = None
         self.turns[turn.response_id] = turn
 
     def _on_item_added(self, event: se.OutputItemAdded, now_ms: float) -> None:

@@ -302,6 +302,35 @@ async def test_tool_runs_and_true_ends_of_speech_come_back(tmp_path: Path) -> No
     )
 
 
+async def test_a_tools_answer_knows_its_question_when_another_turn_came_between(tmp_path: Path) -> None:
+    arrived = asyncio.Event()
+    replies = iter([Reply(tool_call=("look_up", "{}")), Reply(text="hello"), Reply(text="it is on its way")])
+    async with talking(ScriptedServer(lambda response: next(replies)), turn_detection="push_to_talk") as session:
+        writer = await asyncio.to_thread(session.record, tmp_path / "r")
+
+        async def look_up() -> str:
+            """Look an order up."""
+            await arrived.wait()
+            return "on its way"
+
+        await asyncio.to_thread(session.tool, look_up)
+        await until(lambda: session.config.tools)
+        asking = asyncio.create_task(session.ask(AudioClip(tone(400).samples, speech_start_ms=0, speech_end_ms=300)))
+        await until(lambda: session.history and session.tool_calls)
+        await session.ask("and hello")
+        arrived.set()
+        await asking
+        await session.aclose()
+        await asyncio.to_thread(writer.close)
+        live = session.history
+    read = await asyncio.to_thread(lambda: Recording.open(tmp_path / "r").turns())
+    for asked, between, answered in (live, read):
+        assert (asked.cause, between.cause, answered.cause) == (None, None, asked)
+        timeline = await asyncio.to_thread(lambda turn=answered: turn.timeline)
+        assert timeline.voice_to_voice_ms is not None
+        assert timeline.stage_ms("tool") is not None
+
+
 async def test_a_recorded_session_that_is_dropped_closes_and_its_recording_is_complete(tmp_path: Path) -> None:
     server = ScriptedServer()
     async with server.running():
