@@ -16,7 +16,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             (`rate_limit_exceeded`, over HTTP with status 429).
         context_tokens: what a model reads and writes at most for one response.
         output_tokens: what it writes at most; the response is `incomplete` then.
-        session_s: after so many seconds `session_expired` is sent and the connection closed with 1001.
+        session_s: after so many seconds responses in progress fail, `session_expired` is sent and the connection
+            closed with 1001.
         reply_ahead_bytes: a reply waits while so many bytes are unsent, so that a slow network slows it down.
         unsent_bytes: beyond this the client is cut off (close 1008, `slow_consumer`).
         close_wait_s: how long an ending connection may take to send what is left.

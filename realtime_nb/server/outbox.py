@@ -24,6 +24,7 @@ class Outbox:
         self._limit_bytes = limit_bytes
         self._frames: list[str] = []
         self._unsent_bytes = 0
+        self._closed = False
         self._filled = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -31,12 +32,12 @@ class Outbox:
         self._empty.set()
 
     def put(self, frames: list[str]) -> None:
-        """Add frames.
+        """Add frames, unless closed.
 
         Raises:
             SlowConsumer: more than the limit is unsent; the frames are kept all the same.
         """
-        if not frames:
+        if not frames or self._closed:
             return
         self._frames += frames
         self._unsent_bytes += sum(map(len, frames))
@@ -49,6 +50,10 @@ class Outbox:
                 f"{self._unsent_bytes:,} bytes are unsent; at most {self._limit_bytes:,} are kept.",
                 what_now="Read the connection faster.",
             )
+
+    def close(self) -> None:
+        """Take nothing more; what is here still goes out. Closing twice is fine."""
+        self._closed = True
 
     async def take(self) -> list[str]:
         """Wait for frames and return all. Call `sent` for each one that went out. Cancellation-safe."""

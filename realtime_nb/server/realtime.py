@@ -168,10 +168,13 @@ class RealtimeConnection:
                 replies.stopped(action.response)
 
     async def _expire(self, wire: Wire) -> None:
+        """End what is in progress, then the session: nothing follows its error (undocumented in the API)."""
         await self._sleep(self._limits.session_s)
-        problem = RemoteProtocolError(EXPIRED, code="session_expired")
-        self._protocol.error(problem)
+        for response in list(self._protocol.active.values()):
+            response.fail(type="invalid_request_error", code="session_expired", message=EXPIRED)
+        self._protocol.error(RemoteProtocolError(EXPIRED, code="session_expired"))
         wire.flush()
+        self._outbox.close()
         self.end(Goodbye(1001, EXPIRED))
 
     async def _write(self) -> None:

@@ -16,6 +16,16 @@ async def test_frames_come_out_in_order_and_all_at_once() -> None:
     assert await outbox.take() == ["a", "b", "c"]
 
 
+async def test_after_the_last_words_nothing_is_taken() -> None:
+    outbox = Outbox(room_bytes=100, limit_bytes=1000)
+    outbox.put(["last words"])
+    outbox.close()
+    outbox.put(["x" * 2000])
+    assert await outbox.take() == ["last words"]
+    outbox.sent("last words")
+    await outbox.drained()
+
+
 async def test_a_reply_waits_while_too_much_is_unsent() -> None:
     outbox = Outbox(room_bytes=10, limit_bytes=1000)
     outbox.put(["x" * 20])

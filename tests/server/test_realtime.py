@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from realtime_nb.engines import scripted
+from realtime_nb.engines.scripted import ScriptedDelays
 from realtime_nb.server import app
 from realtime_nb.server.limits import Limits
 from tests.server.talking import PATIENCE_S, connected, serving, silence, tone
@@ -55,6 +56,30 @@ async def test_a_session_ends_at_its_maximum_duration() -> None:
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1001
         assert closed.value.rcvd.reason == "Your session hit the maximum duration of 60 minutes."
+
+
+@pytest.mark.parametrize("pace", [0.0, 1.0])
+async def test_a_response_in_progress_ends_before_the_session_does(pace: float) -> None:
+    over = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        await over.wait()
+
+    speech = scripted.create(delays=ScriptedDelays(pace=pace))
+    async with serving(speech, sleep=sleep) as server, connected(server) as client:
+        await client.say("word " * 200)
+        await client.send("response.create")
+        await client.until("response.output_audio.delta")
+        over.set()
+        with pytest.raises(ConnectionClosed):
+            while True:
+                await client.receive()
+        assert client.events[-1]["error"]["code"] == "session_expired"
+        (done,) = client.of("response.done")
+        assert len(client.of("response.output_item.done")) == 1
+        if pace:
+            error = done["response"]["status_details"]["error"]
+            assert (done["response"]["status"], error["code"]) == ("failed", "session_expired")
 
 
 async def test_a_client_that_does_not_read_is_cut_off() -> None:
