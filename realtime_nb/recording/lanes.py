@@ -10,6 +10,8 @@ JITTER_MS = 60.0
 STEADY_MS = 1000.0
 """If every piece of so long came late, it was no jitter: the clocks drift apart, and the lane catches up."""
 CORRECT_MS = 5.0
+HELD_BYTES = 48_000
+"""After a gap so much is held (1 s), to be moved when later pieces show that the first ones were only late."""
 
 
 class Lane:
@@ -53,3 +55,35 @@ class Lane:
         self._late.clear()
         if least_ms > CORRECT_MS:
             self.next += round(least_ms * SAMPLES_PER_MS)
+
+
+class ArrivalLane(Lane):
+    """A lane of a live source: no piece arrives before it was spoken, so after a gap the most punctual one tells.
+
+    Pieces that a busy machine held back look like a gap at first; those behind them come at once and close it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._floor = self._start = 0
+        self._held: bytearray | None = None
+
+    def lay(self, end_ms: float, pcm16: bytes) -> tuple[int, bytes]:
+        """Return what to write where for a piece that had ended by `end_ms`; it may write anew what follows a gap."""
+        n_samples, end = len(pcm16) // 2, self.next
+        position = self.place(end_ms, n_samples)
+        if position > end:
+            self._floor, self._start, self._held = end, position, bytearray()
+        if self._held is None:
+            return position, pcm16
+        self._held += pcm16
+        early = self.next - round(end_ms * SAMPLES_PER_MS)
+        moved = min(early, self._start - self._floor)
+        held = self._held
+        if len(held) > HELD_BYTES:
+            self._held = None
+        if moved <= 0:
+            return position, pcm16
+        self._start -= moved
+        self.next -= moved
+        return self._start, bytes(held) + bytes(2 * moved)

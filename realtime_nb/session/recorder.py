@@ -11,7 +11,7 @@ import msgspec
 
 from realtime_nb.errors import ConnectionLost, RealtimeError
 from realtime_nb.protocol.playback import PlaybackKey
-from realtime_nb.recording.lanes import JITTER_MS, Lane
+from realtime_nb.recording.lanes import JITTER_MS, ArrivalLane, Lane
 from realtime_nb.recording.redaction import Redaction
 from realtime_nb.recording.secrets import Scrubber, bare_url
 from realtime_nb.recording.writer import RecordingWriter, manifest_for
@@ -55,7 +55,7 @@ class SessionRecorder:
     The assistant's channel holds what was rendered, when it was rendered: at the loudspeaker where the player knows its
     clock and latency, else when its report came. Without a player it holds what was received, laid out at the speed of
     speech from its arrival. The user's channel holds a clip at its own pace, however late the machine sends it, and a
-    microphone where its frames arrive.
+    microphone by the arrival of its most punctual frames.
 
     Args:
         writer: where to; `manifest.redacted` says what is left out.
@@ -64,7 +64,7 @@ class SessionRecorder:
     def __init__(self, writer: RecordingWriter) -> None:
         self.writer = writer
         self._with_audio = "audio" not in writer.manifest.redacted
-        self._user = Lane()
+        self._user = ArrivalLane()
         self._assistant = Lane()
         self._parts: dict[PlaybackKey, _Part] = {}
 
@@ -77,7 +77,7 @@ class SessionRecorder:
     def on_user_audio(self, pcm16: bytes, spoken_ms: float) -> None:
         """Write what the user said; `spoken_ms` is when its last sample was spoken."""
         if self._with_audio:
-            self.writer.audio(USER, self._user.place(spoken_ms, len(pcm16) // 2), pcm16)
+            self.writer.audio(USER, *self._user.lay(spoken_ms, pcm16))
 
     def on_assistant_audio(self, key: PlaybackKey, pcm16: bytes, now_ms: float, audible: bool) -> None:
         """Keep what was received until it is rendered; without a player lay it out from now on."""

@@ -90,6 +90,21 @@ def test_a_long_gap_several_parts_and_an_interruption(tmp_path: Path, timed: boo
         check(spans(sound[:, channel], value), [(start_ms, end_ms)])
 
 
+@pytest.mark.parametrize("stalled", [(0, 15), (20, 40), (0, 49)])
+def test_a_microphone_stands_where_it_was_spoken_although_the_machine_stood_still(
+    tmp_path: Path, stalled: tuple[int, int]
+) -> None:
+    scene = Scene(tmp_path / "r")
+    first, last = stalled
+    for start_ms, value in ((500, 11), (5000, 12)):
+        for n in range(100):
+            at = last if first <= n < last else n  # what was held back comes at once, with the frame behind it
+            scene.recorder.on_user_audio(np.full(FRAME, value, "<i2").tobytes(), start_ms + (at + 1) * 20)
+    sound = scene.sound()
+    check(spans(sound[:, 0], 11), [(500, 2500)])
+    check(spans(sound[:, 0], 12), [(5000, 7000)])
+
+
 def test_a_player_that_runs_dry_leaves_its_gap(tmp_path: Path) -> None:
     scene = Scene(tmp_path / "r")
     key = PlaybackKey("item", 0)
