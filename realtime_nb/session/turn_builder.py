@@ -267,7 +267,7 @@ class TurnBuilder:
             error = details.error if details is not None and isinstance(details.error, StatusError) else StatusError()
             turn.error = ResponseFailed(
                 f"The response failed: {error.message or error.code or 'the server gave no reason'}.",
-                what_now="The session goes on; ask again.",
+                what_now="Ask again, in a new session if this one has ended.",
             )
         for item_id in turn.item_ids:
             if response.status != "completed":
