@@ -81,6 +81,7 @@ class BargeInWatch:
     def take(self, event: object) -> None:
         """Follow one received event."""
         if isinstance(event, se.SpeechStarted):
+            self._forget_speech()
             self._speech_id = event.item_id
             self._started(event.audio_start_ms)
         elif isinstance(event, se.TimeoutTriggered):
@@ -89,11 +90,19 @@ class BargeInWatch:
             self._committed(event.item_id)
         elif self._due and isinstance(event, se.ResponseDone):
             self._respond()
+        elif isinstance(event, se.InputAudioBufferCleared) or (
+            isinstance(event, se.SessionUpdated) and self._owner.protocol.config.audio.input.turn_detection is None
+        ):
+            self._forget_speech()  # nothing will end it
 
     def connection_lost(self) -> None:
         """What was being said, or waited to be answered, is gone."""
-        self._due, self._speech_id = False, None
-        if self._waiting is not None:
+        self._due = self._interrupted = False
+        self._forget_speech()
+
+    def _forget_speech(self) -> None:
+        self._speech_id = None
+        if self._waiting is not None and not self._interrupted:
             self._waiting.cancel()
 
     def _started(self, audio_start_ms: float) -> None:

@@ -117,6 +117,25 @@ async def test_a_short_sound_interrupts_nothing_while_the_server_waits_for_more(
         assert (await asking).interrupted == "speech"
 
 
+@pytest.mark.parametrize("how", ["cleared", "by hand"])
+async def test_a_short_sound_that_is_thrown_away_interrupts_nothing_later(how: str) -> None:
+    async with answering(BargeIn(min_speech_ms=120)) as (session, server, asking):
+        await session.microphone_open()
+        hear = session._speech.feed_microphone
+        hear(bytes(48 * 300) + tone(60).pcm16_bytes() + bytes(48 * 100))
+        await until(lambda: server.protocol.input_buffer.buffered_ms == 460)
+        await server.speech_started(0)
+        await until(lambda: session._owner._chores._tasks)
+        if how == "cleared":
+            await session.input_audio_buffer.clear()
+        else:
+            await session.session.update(audio={"input": {"turn_detection": None}})
+        await until(lambda: not session._owner._chores._tasks)
+        hear(tone(400).pcm16_bytes())
+        server.go_on()
+        assert (await asking).interrupted is None
+
+
 async def test_half_duplex_sends_silence_while_an_answer_sounds() -> None:
     async with answering(BargeIn(interrupt="off")) as (session, server, asking):
         detection = session.config.audio.input.turn_detection
